@@ -1,0 +1,160 @@
+"""Run one part as a child process that does not outlive us.
+
+In a session of its own, so that Ctrl-C in the terminal reaches only us and the children are stopped in order; bound
+to our life by the kernel (Linux: PR_SET_PDEATHSIG), so that nothing is left when we are killed.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import DEVNULL, STDOUT, Process
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from infra import logfile, running
+from infra.part import Part, StartError
+
+PR_SET_PDEATHSIG = 1
+PID_FILE = "chat.pid"
+LEFTOVER_SECONDS = 20
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Child:
+    """A running part. Its main thread has to start it: the kernel takes that thread's death for ours."""
+
+    def __init__(self, part: Part, process: Process) -> None:
+        self.part = part
+        self.identity = running.Process.of(process.pid)
+        self._process = process
+
+    @classmethod
+    async def start(cls, part: Part) -> "Child":
+        """Start the process, without waiting until it serves; raises StartError."""
+        await _wait_for_leftover(part)
+        try:
+            with logfile.appending(part.log) as log:
+                process = await asyncio.create_subprocess_exec(
+                    *part.command,
+                    stdin=DEVNULL,
+                    stdout=log,
+                    stderr=STDOUT,
+                    env={**os.environ, **part.environ},
+                    cwd=part.cwd,
+                    start_new_session=True,
+                    user=part.account.uid if part.account else None,
+                    group=part.account.gid if part.account else None,
+                    extra_groups=[] if part.account else None,
+                    preexec_fn=_tie(part.orphan_signal),
+                )
+        except OSError as error:
+            raise StartError(f"{part.name} cannot start: {error}") from error
+        child = cls(part, process)
+        if part.directory is not None:
+            (part.directory / PID_FILE).write_bytes(msgspec.json.encode(child.identity))
+        return child
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, negative for a signal's number, or None while it runs."""
+        return self._process.returncode
+
+    async def ended(self) -> int:
+        """Wait for the end and return the exit status."""
+        return await self._process.wait()
+
+    async def ready(self) -> None:
+        """Wait until the part serves; raises StartError if it ends before, or takes too long."""
+        serving = asyncio.ensure_future(self.part.ready())
+        ended = asyncio.ensure_future(self.ended())
+        try:
+            await asyncio.wait({serving, ended}, timeout=self.part.ready_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                return serving.result()
+            if ended.done():
+                raise StartError(f"{self.part.name} {self.obituary()}")
+            late = f"does not serve after {self.part.ready_seconds:g} s"
+            raise StartError(f"{self.part.name} {late}; see {self.part.log}")
+        finally:
+            for task in (serving, ended):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    def obituary(self) -> str:
+        """Say how it ended; if by itself, with the last line of its log, where a server says what was wrong."""
+        status = self.status or 0
+        if status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        last = logfile.last_lines(self.part.log, 1)
+        return f"ended with status {status}{f': {last[0].strip()}' if last else ''}"
+
+    async def stop(self) -> None:
+        """End it in good order, or kill it when that takes too long; returns when it is gone."""
+        if self.status is None:
+            self._process.send_signal(self.part.stop_signal)
+            try:
+                await asyncio.wait_for(self.ended(), self.part.stop_seconds)
+            except TimeoutError:
+                self.kill()
+                await self.ended()
+        if self.part.directory is not None:
+            (self.part.directory / PID_FILE).unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it and what it started as a power cut would."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@contextlib.asynccontextmanager
+async def serving(parts: Iterable[Part]) -> AsyncIterator[list[Child]]:
+    """Run parts that need nothing of each other, from all of them serving to all of them stopped."""
+    children: list[Child] = []
+    try:
+        for part in parts:
+            child = await Child.start(part)
+            children.append(child)
+        await asyncio.gather(*(child.ready() for child in children))
+        yield children
+    finally:
+        await asyncio.gather(*(child.stop() for child in children))
+
+
+async def _wait_for_leftover(part: Part) -> None:
+    """Give a process of an earlier run time to end; whoever killed that run may start again at once."""
+    deadline = time.monotonic() + LEFTOVER_SECONDS
+    while (leftover := leftover_of(part.directory)) is not None:
+        if time.monotonic() > deadline:
+            holds = f"{part.name} of an earlier run still holds {part.directory}"
+            raise StartError(f"{holds}: end process {leftover.pid} first")
+        await asyncio.sleep(0.1)
+
+
+def leftover_of(directory: Path | None) -> running.Process | None:
+    """Return the process that holds a part's directory since an earlier run, known by pid and start time."""
+    if directory is None or not (directory / PID_FILE).exists():
+        return None
+    with contextlib.suppress(msgspec.DecodeError):
+        process = msgspec.json.decode((directory / PID_FILE).read_bytes(), type=running.Process)
+        return process if process.alive() else None
+    return None
+
+
+def _tie(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+    """Return what the child runs before its program: tie its life to ours."""
+    return partial(_die_with, os.getpid(), orphan_signal) if sys.platform == "linux" else None
+
+
+def _die_with(parent: int, orphan_signal: signal.Signals) -> None:
+    # After the change of user, which would undo it.
+    LIBC.prctl(PR_SET_PDEATHSIG, orphan_signal)
+    # The parent may have died between the fork and here.
+    if os.getppid() != parent:
+        os._exit(1)

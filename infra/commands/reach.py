@@ -1,0 +1,83 @@
+"""Ask Kafka and Postgres from a command: a server that does not answer in time is one line."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import click
+from aiokafka.errors import KafkaError
+
+from infra.log_reader import LogReader
+from infra.part import StartError
+from infra.settings import Settings
+
+SECONDS = 5.0
+
+Answer = TypeVar("Answer")
+
+
+def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
+    """Return what a command asks for; the libraries' complaints would come beside its own line."""
+    logging.disable(logging.CRITICAL)
+    try:
+        return asyncio.run(asking)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@asynccontextmanager
+async def kafka(settings: Settings, seconds: float = SECONDS) -> AsyncIterator[None]:
+    """Bound what asks Kafka; StartError names it when it does not answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (KafkaError, TimeoutError) as error:
+        raise StartError(f"Kafka at {settings.kafka_bootstrap_servers} does not answer") from error
+
+
+@asynccontextmanager
+async def postgres(settings: Settings, seconds: float = SECONDS) -> AsyncIterator[Any]:
+    """Connect to Postgres, and bound what asks it; StartError when it does not answer."""
+    url = settings.database()
+    try:
+        async with asyncio.timeout(seconds):
+            connection = await asyncpg.connect(url)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise StartError(f"Postgres at {url.rpartition('@')[2]} does not answer: {error}".rstrip(": ")) from error
+
+
+@asynccontextmanager
+async def log_reader(settings: Settings) -> AsyncIterator[LogReader]:
+    """A reader that is connected, until the block ends."""
+    reader = LogReader(settings)
+    try:
+        async with kafka(settings):
+            await reader.start()
+        yield reader
+    finally:
+        await reader.stop()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print columns; numbers to the right."""
+    cells = [header, *([str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        pieces = (
+            cell.rjust(width) if cell.lstrip("-").isdigit() else cell.ljust(width)
+            for cell, width in zip(row, widths, strict=True)
+        )
+        click.echo("  ".join(pieces).rstrip())
+
+
+def as_json(content: object) -> None:
+    """Print for a program."""
+    click.echo(json.dumps(content))

@@ -1,0 +1,131 @@
+"""`chat up`: the whole system in one terminal, from the first download to the last flush."""
+
+import asyncio
+import dataclasses
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from infra.embedded.training import train
+from infra.part import StartError
+from infra.running import Process, Running, forget_running, read_last, write_running
+from infra.settings import Settings, load_settings
+from infra.supervisor import Supervisor
+from infra.system import System, Wanted, lay_out
+from infra.welcome import as_json, screen, welcome
+
+
+@click.command()
+@click.option("--brokers", type=click.Choice(["1", "3"]), help="Embedded Kafka brokers; settled at the first start.")
+@click.option("--edges", type=click.IntRange(1, 32), default=1, show_default=True, help="Edges behind one address.")
+@click.option("--workers", type=click.IntRange(1, 32), default=1, show_default=True, help="Projection workers.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The clients' port, instead of CHAT_PORT.")
+@click.option("--json", "for_programs", is_flag=True, help="Print the addresses as one line of JSON.")
+def up(brokers: str | None, edges: int, workers: int, port: int | None, *, for_programs: bool) -> None:
+    """Run everything: Kafka, Postgres, workers and edges; Ctrl-C stops all in order."""
+    settings = load_settings(discover=False)
+    if port is not None:
+        settings = dataclasses.replace(settings, port=port)
+    wanted = Wanted(brokers=int(brokers) if brokers else None, edges=edges, workers=workers)
+    with _alone(settings.home):
+        system = lay_out(settings, wanted, _say)
+        asyncio.run(_run(settings, system, for_programs=for_programs))
+
+
+async def _run(settings: Settings, system: System, *, for_programs: bool) -> None:
+    """Serve until told to stop, or until a part cannot be kept running: StartError."""
+    told = _told_to_stop()
+    supervisor = Supervisor(_say, lambda: write_running(settings.home, _running(system, supervisor)))
+    serving = asyncio.ensure_future(_serve(settings, system, supervisor, for_programs=for_programs))
+    stopping = asyncio.ensure_future(told.wait())
+    try:
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        _say("stopping")
+        serving.cancel()
+        await asyncio.wait((serving,))
+        await supervisor.stop(system.stop_order)
+        forget_running(settings.home)
+    if not serving.cancelled():
+        serving.result()
+
+
+async def _serve(settings: Settings, system: System, supervisor: Supervisor, *, for_programs: bool) -> None:
+    for group in system.start_order:
+        _say(f"starting {', '.join(part.name for part in group)}")
+        await supervisor.start(group)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervisor.failure())
+            tasks.create_task(_greet(settings, system, for_programs=for_programs))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _greet(settings: Settings, system: System, *, for_programs: bool) -> None:
+    """Show the screen when everything answers; then there is time for what makes the next start faster."""
+    try:
+        found = await welcome(settings, system)
+    except TimeoutError:
+        raise StartError(f"the read tables do not come up; see {settings.home}/logs/worker-1.log") from None
+    click.echo(json.dumps(as_json(system, found)) if for_programs else screen(settings, system, found))
+    if system.servers.kafka:
+        try:
+            await train(settings.home.resolve() / "logs", _say)
+        except StartError as error:
+            _say(str(error))
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Return what the first Ctrl-C or SIGTERM sets; at the second we go at once, and the kernel ends the children."""
+    told = asyncio.Event()
+
+    def tell() -> None:
+        if told.is_set():
+            os._exit(130)
+        told.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, tell)
+    return told
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Hold the home, so that no second system is started in it."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "lock").open("w", encoding="ascii")
+    except OSError as error:
+        raise StartError(f"{home} cannot be used: {error.strerror}; choose another with CHAT_HOME") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            last = read_last(home)
+            process = f" (process {last.supervisor.pid})" if last else ""
+            raise StartError(
+                f"`chat up` runs in {home} already{process}; stop it, or choose another CHAT_HOME"
+            ) from None
+        yield
+
+
+def _running(system: System, supervisor: Supervisor) -> Running:
+    return Running(
+        supervisor=Process.of(os.getpid()),
+        kafka_bootstrap_servers=system.servers.kafka_bootstrap_servers,
+        database_url=system.servers.database_url,
+        url=system.url,
+        edges=system.edge_urls,
+        parts=dict(supervisor.processes),
+    )
+
+
+def _say(line: str) -> None:
+    click.echo(f"chat: {line}", err=True)

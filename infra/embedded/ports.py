@@ -1,0 +1,45 @@
+"""Choose loopback ports: the same as last time where they are free, otherwise any that is."""
+
+import json
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Tell whether a server could listen there now; one that has just stopped is no hindrance."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int, wanted: Iterable[int] = ()) -> list[int]:
+    """Return that many different free ports, the wanted ones first."""
+    ports = [port for port in dict.fromkeys(wanted) if is_free(port)][:count]
+    with_socket: list[socket.socket] = []
+    while len(ports) < count:
+        # Held until all are chosen, so that none is given out twice.
+        probe = socket.socket()
+        probe.bind((LOOPBACK, 0))
+        with_socket.append(probe)
+        ports.append(probe.getsockname()[1])
+    for probe in with_socket:
+        probe.close()
+    return ports
+
+
+def kept_ports(file: Path, count: int) -> list[int]:
+    """Return ports that a server under this home had last time, as far as they are free, and note them."""
+    last: list[int] = []
+    with suppress(FileNotFoundError, ValueError):
+        last = json.loads(file.read_text(encoding="ascii"))
+    ports = free_ports(count, last)
+    file.write_text(json.dumps(ports), encoding="ascii")
+    return ports

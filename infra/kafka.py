@@ -1,0 +1,69 @@
+"""Kafka, as every part of the service uses it: the one adapter of aiokafka's producer, consumer and connection.
+
+Says how to connect and with which guarantees; what is written and read is for others to know. Making and checking the
+topics is in kafka_topics.py, which is offered here too.
+"""
+
+import asyncio
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.metadata import MetadataRequest
+
+from infra.kafka_topics import TopicContradiction, ensure_topics
+from infra.settings import Settings
+
+__all__ = ["TopicContradiction", "consumer", "ensure_topics", "producer", "wait_for_broker"]
+
+BATCH_BYTES = 128 * 1024
+# Below the topics' max.message.bytes (schemas/topics.py): a batch that the broker refuses for good would leave an
+# idempotent producer's sequence wrong.
+REQUEST_BYTES = 1_000_000
+
+
+def producer(settings: Settings) -> Any:
+    """Return a producer, not yet started: each record is once in the log and on all replicas when its send returns.
+
+    A send never times out by itself; wait with a bound, on a shielded future.
+    """
+    return AIOKafkaProducer(
+        **settings.kafka_options(),
+        client_id=f"chat-{settings.edge_name}",
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=0,
+        max_batch_size=BATCH_BYTES,
+        max_request_size=REQUEST_BYTES,
+    )
+
+
+def consumer(settings: Settings, **options: Any) -> Any:
+    """Return a consumer without a group, not yet started; its reader says where to begin and keeps its own position."""
+    return AIOKafkaConsumer(
+        **settings.kafka_options(),
+        client_id=f"chat-{settings.edge_name}",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        **options,
+    )
+
+
+async def wait_for_broker(address: str, node: int) -> None:
+    """Return when the broker at `host:port` answers and counts itself among those that serve; unbounded."""
+    host, _, port = address.rpartition(":")
+    while True:
+        try:
+            async with asyncio.timeout(5):
+                connection = await create_conn(host, int(port), client_id="chat-start")
+                try:
+                    metadata = await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
+            if any(broker[0] == node for broker in metadata.brokers):
+                return
+        except (OSError, KafkaError, TimeoutError):
+            pass
+        await asyncio.sleep(0.05)

@@ -1,0 +1,99 @@
+"""What the tail remembers: the last judged records of each partition, by key, by message and by opened conversation.
+
+Bounded in records. Cold loads, short resumes and answers to retries read it; nothing here knows Kafka or clients.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+from schemas.events import ConversationOpened, Fact, MessageSent, key_of
+from schemas.ids import Partition, Position
+from schemas.judge import Judgement, Verdict
+
+
+class Entry(Struct, gc=False):
+    """One record as the tail saw it; `event` is None when it could not be decoded.
+
+    `timestamp`: the broker's, in milliseconds since the epoch. `origin`: what this process appended it for, or None.
+    The garbage collector does not look at entries: there are many, they live long, and nothing in them points back.
+    """
+
+    partition: Partition
+    offset: int
+    timestamp: int
+    ce_id: str | None
+    event: Fact | None
+    judgement: Judgement
+    origin: object | None = None
+
+    @property
+    def counted(self) -> bool:
+        return self.event is not None and self.judgement.verdict is Verdict.COUNTED
+
+    @property
+    def position(self) -> Position:
+        return Position(self.partition.partition, self.offset)
+
+
+class Memory:
+    """The last `bound` records of one partition; `begin` is the first offset that it still covers."""
+
+    def __init__(self, begin: int, bound: int) -> None:
+        self.begin = begin
+        self.end = begin
+        self._bound = bound
+        self._entries: deque[Entry] = deque()
+        self._by_key: defaultdict[str, deque[Entry]] = defaultdict(deque)
+        self._messages: dict[int, Entry] = {}
+        self._opened: dict[int, str] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Remember the next record of the partition; void and undecodable ones too."""
+        self._entries.append(entry)
+        self.end = entry.offset + 1
+        if entry.counted and entry.event is not None:
+            key = key_of(entry.event) or ""
+            self._by_key[key].append(entry)
+            if isinstance(entry.event, MessageSent):
+                self._messages[entry.event.message_id] = entry
+            elif isinstance(entry.event, ConversationOpened):
+                self._opened[entry.event.conversation_id] = key
+        while len(self._entries) > self._bound:
+            self._forget(self._entries.popleft())
+
+    def covers(self, offset: int) -> bool:
+        """Tell whether every record from `offset` to the end is remembered."""
+        return self.begin <= offset
+
+    def since(self, offset: int) -> Iterator[Entry]:
+        """Yield the records from `offset` on, in order."""
+        return islice(self._entries, max(0, len(self._entries) - (self.end - offset)), None)
+
+    def of_key(self, key: str, since: int = 0) -> list[Entry]:
+        """Return the counted records of one key from offset `since` on, in order."""
+        return [entry for entry in self._by_key.get(key, ()) if entry.offset >= since]
+
+    def message(self, message_id: int) -> Entry | None:
+        """Return the counted message with this id."""
+        return self._messages.get(message_id)
+
+    def opened(self, conversation_id: int) -> str | None:
+        """Return the key of a conversation whose opening is remembered."""
+        return self._opened.get(conversation_id)
+
+    def _forget(self, entry: Entry) -> None:
+        self.begin = entry.offset + 1
+        if not entry.counted or entry.event is None:
+            return
+        key = key_of(entry.event) or ""
+        of_key = self._by_key[key]
+        of_key.popleft()
+        if not of_key:
+            del self._by_key[key]
+        if isinstance(entry.event, MessageSent):
+            self._messages.pop(entry.event.message_id, None)
+        elif isinstance(entry.event, ConversationOpened):
+            self._opened.pop(entry.event.conversation_id, None)

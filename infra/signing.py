@@ -1,0 +1,50 @@
+"""What tokens are signed with: the given secret, or one that is made at the first start and kept under the home."""
+
+import secrets
+from pathlib import Path
+
+from infra.environment import Environment, SettingError
+
+# RFC 7518, section 3.2: a key is at least as long as the hash. A shorter one can be guessed from a single token.
+KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+
+
+def read_algorithms(env: Environment) -> tuple[str, ...]:
+    """Return what tokens may be signed with; never `none`."""
+    algorithms = env.words("CHAT_JWT_ALGORITHMS", ("HS256",))
+    for algorithm in algorithms:
+        if algorithm not in KEY_BYTES:
+            raise SettingError("CHAT_JWT_ALGORITHMS", f"must be of {', '.join(KEY_BYTES)}, not {algorithm!r}")
+    return algorithms
+
+
+def read_secret(env: Environment, algorithms: tuple[str, ...]) -> str | None:
+    """Return the given secret, if any."""
+    given = env.text("CHAT_JWT_SECRET")
+    needed = max(KEY_BYTES[algorithm] for algorithm in algorithms)
+    if given is not None and len(given.encode()) < needed:
+        raise SettingError("CHAT_JWT_SECRET", f"must have at least {needed} bytes for {', '.join(algorithms)}")
+    return given
+
+
+def kept_secret(path: Path) -> str:
+    """Return the secret kept in a file, made unless it is there; processes that start at once agree on the first."""
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _make(path)
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise SettingError("CHAT_HOME", f"cannot keep a secret at {path}: {error.strerror}") from error
+
+
+def _make(path: Path) -> None:
+    mine = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    mine.touch(mode=0o600)
+    mine.write_text(secrets.token_urlsafe(64), encoding="ascii")
+    try:
+        path.hardlink_to(mine)
+    except FileExistsError:
+        return
+    finally:
+        mine.unlink()

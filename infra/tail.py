@@ -1,0 +1,198 @@
+"""Follow the end of the log: read every partition of every topic in order, judge, remember, and tell the followers.
+
+One tail for each edge process. Each record goes through the stages below, in the order of the log. Followers must not
+wait; one that raises ends the process, because its state would no longer be that of the log.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from aiokafka.errors import KafkaError
+
+from infra.clock import BrokerClock
+from infra.log_reader import LogReader, OutOfLog
+from infra.memory import Entry, Memory
+from schemas import topics
+from schemas.envelope import BadRecord, header, unseal
+from schemas.errors import Unavailable
+from schemas.ids import Partition
+from schemas.judge import COUNTED, LIMIT, Judge
+
+REMEMBERED = 200_000
+"""Records that are remembered of a judged topic, at about a kilobyte each..."""
+
+LEAST_REMEMBERED = 2 * LIMIT
+"""... and of each of its partitions at least: a void record has to find the one that counts instead."""
+
+QUESTION_SECONDS = 5.0
+
+JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
+
+Follower = Callable[[Entry], None]
+
+
+class Stage(IntEnum):
+    """When a follower sees a record: state is folded first, then commands are answered, then it is pushed."""
+
+    FOLD = 0
+    ANSWER = 1
+    PUSH = 2
+
+
+class Start(NamedTuple):
+    """Where to begin in a partition: read from `read`, which only warms the judge, and act from `act` on."""
+
+    read: int
+    act: int
+
+
+def remembered(partition: Partition, partitions: Iterable[Partition]) -> int:
+    """Return how many records of a partition are remembered, beside the others of its topic."""
+    return max(LEAST_REMEMBERED, REMEMBERED // sum(other.topic == partition.topic for other in partitions))
+
+
+class Readers(NamedTuple):
+    """The connections of a tail.
+
+    A fetch costs by the number of its partitions, so the busy ones have a reader for themselves; and it holds up what
+    is asked behind it until something comes, so questions have one too.
+    """
+
+    conversations: LogReader
+    others: LogReader
+    questions: LogReader
+
+    async def start(self) -> None:
+        """Connect all of them, or none; KafkaError when there is no broker."""
+        try:
+            await asyncio.gather(*(reader.start() for reader in self))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await asyncio.gather(*(reader.stop() for reader in self))
+
+
+class Tail:
+    """The one reader of the log in this process; `positions` holds the first offset not yet read of each partition."""
+
+    def __init__(self, readers: Readers, clock: BrokerClock) -> None:
+        self._readers = readers
+        self._clock = clock
+        self._judges: dict[Partition, Judge] = {}
+        self._acting: dict[Partition, int] = {}
+        self._followers: list[tuple[Stage, Follower]] = []
+        self._after_batch: list[Callable[[], None]] = []
+        self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
+        self.positions: dict[Partition, int] = {}
+        self.memories: dict[Partition, Memory] = {}
+
+    def follow(self, stage: Stage, follower: Follower) -> None:
+        """Call `follower` with every record from now on."""
+        self._followers.append((stage, follower))
+        self._followers.sort(key=lambda staged: staged[0])
+
+    def after_batch(self, flush: Callable[[], None]) -> None:
+        """Call `flush` after each batch of records, when all its followers have run."""
+        self._after_batch.append(flush)
+
+    def begin(self, starts: Mapping[Partition, Start]) -> None:
+        """Say where to begin; call `run` afterwards."""
+        for partition, start in starts.items():
+            self.positions[partition] = start.read
+            self._acting[partition] = start.act
+            if partition.topic in JUDGED:
+                self._judges[partition] = Judge()
+                self.memories[partition] = Memory(start.act, remembered(partition, starts))
+        self._readers.conversations.read_from(self._of(conversations=True))
+        self._readers.others.read_from(self._of(conversations=False))
+
+    async def run(self) -> None:
+        """Read until cancelled; whatever it raises is the end of the process."""
+        async with asyncio.TaskGroup() as reading:
+            reading.create_task(self._read(self._readers.conversations))
+            reading.create_task(self._read(self._readers.others))
+
+    async def _read(self, reader: LogReader) -> None:
+        while True:
+            try:
+                batches = await reader.records(wait=1, most=2_000)
+            except OutOfLog as out:
+                await self._rewind(out)
+                continue
+            for partition, records in batches.items():
+                self._take(partition, records)
+            if batches:
+                self._wake()
+                for flush in self._after_batch:
+                    flush()
+                await asyncio.sleep(0)
+
+    async def passed(self, positions: Mapping[Partition, int], within: float) -> bool:
+        """Wait until the tail has read everything before these offsets; False after `within` seconds."""
+        if self._has_passed(positions):
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((positions, waiter))
+        try:
+            async with asyncio.timeout(within):
+                await waiter
+        except TimeoutError:
+            return False
+        return True
+
+    async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Ask the broker for the ends of partitions as they are now; Unavailable when it does not tell."""
+        try:
+            async with asyncio.timeout(QUESTION_SECONDS):
+                return await self._readers.questions.ends(partitions)
+        except (KafkaError, TimeoutError) as error:
+            raise Unavailable("the log does not answer") from error
+
+    def _take(self, partition: Partition, records: list[Any]) -> None:
+        judge = self._judges.get(partition)
+        memory = self.memories.get(partition)
+        acting = self._acting[partition]
+        for record in records:
+            try:
+                event = unseal(record.topic, record.key, record.value, record.headers)
+            except BadRecord:
+                event = None
+            judgement = judge.judge(record.offset, event) if judge else COUNTED
+            self.positions[partition] = record.offset + 1
+            if record.offset < acting:
+                continue
+            entry = Entry(partition, record.offset, record.timestamp, header(record.headers, "ce_id"), event, judgement)
+            self._clock.observe(record.timestamp)
+            if memory is not None:
+                memory.add(entry)
+            for _, follower in self._followers:
+                follower(entry)
+
+    def _of(self, *, conversations: bool) -> dict[Partition, int]:
+        return {p: at for p, at in self.positions.items() if (p.topic == topics.CONVERSATIONS) is conversations}
+
+    def _has_passed(self, positions: Mapping[Partition, int]) -> bool:
+        return all(self.positions.get(partition, 0) >= offset for partition, offset in positions.items())
+
+    def _wake(self) -> None:
+        waiting = self._waiters
+        self._waiters = []
+        for positions, waiter in waiting:
+            if waiter.done():
+                continue
+            if self._has_passed(positions):
+                waiter.set_result(None)
+            else:
+                self._waiters.append((positions, waiter))
+
+    async def _rewind(self, out: OutOfLog) -> None:
+        """Presence may be deleted faster than it is read; in every other topic that means a log made anew."""
+        for partition in out.positions:
+            if partition.topic != topics.PRESENCE:
+                raise RuntimeError(f"the log was cut or made anew, see docs/operating.md: {out}") from out
+            await self._readers.others.rewind(partition)
