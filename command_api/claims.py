@@ -1,0 +1,94 @@
+"""Which message has a client_id already: told again to a retry, or held against another body under the same id.
+
+Looked for where it is cheapest: the digests of the conversation in memory, the tail's memory, then Postgres.
+"""
+
+from typing import NamedTuple
+
+from command_api.kept import Known, digest
+from command_api.loads import Loads
+from infra.memory import Entry
+from infra.tail import Tail
+from schemas.errors import ChatError, Code
+from schemas.events import MessageSent
+from schemas.ids import Position
+from schemas.requests import SendMessage
+from schemas.times import Time, write_time
+
+
+class Sent(NamedTuple):
+    """A message that is in the log and counts."""
+
+    message_id: int
+    sent_at: Time
+    conversation_id: int
+    client_id: str
+    seq: int
+    position: Position
+
+
+class First(NamedTuple):
+    """The message that has the client_id already, and what it said."""
+
+    sent: Sent
+    content: str
+    content_type: str
+
+    def again(self, request: SendMessage) -> Sent | ChatError:
+        """Give the first answer again, unless something else was said under the same client_id."""
+        if (self.content, self.content_type) == (request.content, request.content_type):
+            return self.sent
+        return ChatError(
+            Code.CLIENT_ID_CONFLICT,
+            "another message has this client_id",
+            {"client_id": f"is used by message {self.sent.message_id}"},
+        )
+
+
+class Claims:
+    """Finds the counted message with a client_id."""
+
+    def __init__(self, tail: Tail, loads: Loads) -> None:
+        self._tail = tail
+        self._loads = loads
+
+    async def find(self, known: Known, sender_id: int, client_id: str) -> First | None:
+        """Look everywhere; what the tail brings meanwhile has to be looked for again, with `recent`."""
+        if known.complete and digest(sender_id, client_id) not in known.claims:
+            return None
+        if (recent := self.recent(known, sender_id, client_id)) is not None:
+            return recent
+        row = await self._loads.claimed(known.conversation.id, sender_id, client_id)
+        if row is None:
+            return None
+        position = Position(known.partition.partition, row["record_offset"])
+        sent = Sent(row["id"], write_time(row["created_at"]), known.conversation.id, client_id, row["seq"], position)
+        return First(sent, row["content"], row["content_type"])
+
+    def recent(self, known: Known, sender_id: int, client_id: str) -> First | None:
+        """Look in what the tail remembers, without waiting."""
+        if digest(sender_id, client_id) not in known.claims:
+            return None
+        for entry in reversed(self._tail.memories[known.partition].of_key(known.conversation.key)):
+            event = entry.event
+            if isinstance(event, MessageSent) and (event.sender_id, event.client_id) == (sender_id, client_id):
+                return first(entry)
+        return None
+
+
+def sent(entry: Entry) -> Sent:
+    """Return what a counted message's record tells its sender."""
+    event = entry.event
+    if not isinstance(event, MessageSent):
+        raise TypeError(f"{event!r} is not a message")
+    return Sent(
+        event.message_id, event.sent_at, event.conversation_id, event.client_id, entry.judgement.seq, entry.position
+    )
+
+
+def first(entry: Entry) -> First:
+    """Return a counted message as the first of its client_id."""
+    event = entry.event
+    if not isinstance(event, MessageSent):
+        raise TypeError(f"{event!r} is not a message")
+    return First(sent(entry), event.content, event.content_type)

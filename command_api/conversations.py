@@ -1,0 +1,150 @@
+"""The one kind of state that an edge has about conversations: a loaded row plus everything the tail has seen since.
+
+Commands check against it, caches hang on it, and it is exactly as new as the tail. What is kept of it is in kept.py,
+what it is loaded by in loads.py; the fold is schemas/conversation.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from command_api.kept import Kept, Known, digest
+from command_api.loads import Loaded, Loads
+from infra.edge import Edge
+from infra.memory import Entry, Memory
+from schemas.conversation import apply
+from schemas.errors import ChatError, Code, Unavailable
+from schemas.events import ConversationOpened, key_of
+from schemas.ids import Partition, pair_key
+from schemas.topics import CONVERSATIONS
+
+log = logging.getLogger(__name__)
+
+MOST_KEPT = 50_000
+PATIENCE_SECONDS = 2.0
+"""How long a command waits for the tail or the projections before it answers 503."""
+
+
+class Conversations:
+    """The conversations in memory, by id and by pair."""
+
+    def __init__(self, edge: Edge, loads: Loads) -> None:
+        self._tail = edge.tail
+        self._tables = edge.tables
+        self._appender = edge.appender
+        self._loads = loads
+        self._kept = Kept()
+        self._loading: dict[int | str, asyncio.Task[Known | None]] = {}
+        self._tables.live.on_change(self._kept.drop)
+
+    def fold(self, entry: Entry) -> None:
+        """Take the next record of the tail."""
+        event = entry.event
+        if entry.partition.topic != CONVERSATIONS or not entry.counted or event is None:
+            return
+        known = self._kept.of_key(key_of(event) or "")
+        if known is not None:
+            self._kept.fold(known, event)  # type: ignore[arg-type]  # the topic has these events only
+        elif isinstance(event, ConversationOpened):
+            self._kept.add(Known(apply(None, event), entry.partition, set(), complete=True))
+
+    def kept(self, conversation_id: int) -> Known | None:
+        """Return a conversation that is in memory already."""
+        return self._kept.of_id(conversation_id)
+
+    async def get(self, conversation_id: int) -> Known:
+        """Return a conversation; ChatError CONVERSATION_NOT_FOUND, or Unavailable when it cannot be known now."""
+        known = self.kept(conversation_id) or await self._load_once(
+            conversation_id, lambda: self._load(conversation_id)
+        )
+        if known is None:
+            raise ChatError(Code.CONVERSATION_NOT_FOUND, "there is no such conversation")
+        return known
+
+    async def of_pair(self, user_id: int, other_user_id: int) -> Known | None:
+        """Return the conversation of two users, or None when they have none as of the tail's position."""
+        key = pair_key(user_id, other_user_id)
+        return self._kept.of_key(key) or await self._load_once(key, lambda: self._load_pair(key))
+
+    async def reach_end(self, partition: Partition) -> None:
+        """Wait until the tail has read this partition's end as it is now, so that a refusal is not out of date."""
+        if not await self._tail.passed(await self._tail.ends([partition]), PATIENCE_SECONDS):
+            raise Unavailable("this edge is behind the log")
+
+    async def after_all_now(self, *also: str) -> None:
+        """Wait until tail and projections have passed the end of the log (and of other topics) as it is now.
+
+        Unavailable when they do not.
+        """
+        ends = await self._tail.ends(p for p in self._tail.positions if p.topic in (CONVERSATIONS, *also))
+        if not await self._tail.passed(ends, PATIENCE_SECONDS) or not await self._tables.passed(ends, PATIENCE_SECONDS):
+            raise Unavailable("the read tables are behind the log")
+
+    async def _load_once(self, what: int | str, load: Callable[[], Awaitable[Known | None]]) -> Known | None:
+        task = self._loading.get(what)
+        if task is None:
+            task = self._loading[what] = asyncio.ensure_future(load())
+            task.add_done_callback(lambda _: self._loading.pop(what))
+        return await asyncio.shield(task)
+
+    async def _load(self, conversation_id: int) -> Known | None:
+        loaded = await self._loads.conversation(conversation_id)
+        if loaded is None:
+            if (known := self._remembered(conversation_id)) is not None:
+                return known
+            await self.after_all_now()
+            loaded = await self._loads.conversation(conversation_id)
+        return self.kept(conversation_id) or (await self._catch_up(loaded) if loaded else None)
+
+    def _remembered(self, conversation_id: int) -> Known | None:
+        """Rebuild from the tail's memory alone a conversation whose opening is remembered."""
+        for partition, memory in self._tail.memories.items():
+            key = memory.opened(conversation_id)
+            if key is None:
+                continue
+            first, *rest = memory.of_key(key)
+            if isinstance(first.event, ConversationOpened):
+                known = Known(apply(None, first.event), partition, set(), complete=True)
+                return self._kept.add(self._fold_all(known, rest))
+        return None
+
+    async def _load_pair(self, key: str) -> Known | None:
+        lower, higher = map(int, key.split(":"))
+        partition = self._appender.partition_of(CONVERSATIONS, key)
+        stored = await self._loads.next_offset(partition)
+        loaded = await self._loads.pair(lower, higher)
+        if loaded is not None:
+            return await self._catch_up(loaded)
+        await self._reach(partition, stored)
+        if (known := self._kept.of_key(key)) is not None:
+            return known
+        for entry in self._memory(partition, stored).of_key(key, stored):
+            if isinstance(entry.event, ConversationOpened):
+                return self._remembered(entry.event.conversation_id)
+        return None
+
+    async def _catch_up(self, loaded: Loaded) -> Known:
+        """Add to a row what the tail has seen since; a row that is ahead of the tail waits for it."""
+        await self._reach(loaded.partition, loaded.position)
+        conversation = loaded.conversation
+        if (known := self._kept.of_id(conversation.id)) is not None:
+            return known
+        memory = self._memory(loaded.partition, loaded.position)
+        claims = {digest(sender, client_id) for sender, client_id in loaded.claims or ()}
+        known = Known(conversation, loaded.partition, claims, complete=loaded.claims is not None)
+        return self._kept.add(self._fold_all(known, memory.of_key(conversation.key, loaded.position)))
+
+    def _fold_all(self, known: Known, entries: list[Entry]) -> Known:
+        for entry in entries:
+            known.fold(entry.event)  # type: ignore[arg-type]  # the topic has these events only
+        return known
+
+    async def _reach(self, partition: Partition, offset: int) -> None:
+        if not await self._tail.passed({partition: offset}, PATIENCE_SECONDS):
+            raise Unavailable("this edge is behind the read tables")
+
+    def _memory(self, partition: Partition, offset: int) -> Memory:
+        memory = self._tail.memories[partition]
+        if not memory.covers(offset):
+            raise Unavailable("the read tables are too far behind the log", retry_after=5)
+        return memory

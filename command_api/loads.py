@@ -1,0 +1,122 @@
+"""Load what the log did to a conversation before the tail began: one row, its client_ids and the stored position.
+
+Each load is one statement, so that the row and the position belong together. Only SQL and rows; what is done with
+them is in conversations.py.
+"""
+
+from typing import Any, NamedTuple
+
+from infra.read_tables import ReadTables
+from schemas.conversation import Conversation, LastMessage, Member
+from schemas.ids import Partition
+from schemas.times import Time, write_time
+from schemas.topics import CONVERSATIONS
+
+MOST_CLIENT_IDS = 20_000
+"""Conversations with more messages are loaded without their client_ids, which are then asked for one by one."""
+
+_CONVERSATION = """
+SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN ARRAY(
+    SELECT (m.sender_id, m.client_id) FROM {schema}.messages m WHERE m.conversation_id = c.id) END AS claims
+FROM {schema}.conversations c
+JOIN {schema}.positions p ON p.topic = 'chat.conversations' AND p.partition = c.partition
+"""
+_BY_ID = _CONVERSATION + "WHERE c.id = $1"
+_BY_PAIR = _CONVERSATION + "WHERE c.lower_user_id = $1 AND c.higher_user_id = $3"
+_NEXT_OFFSET = "SELECT next_offset FROM {schema}.positions WHERE topic = $1 AND partition = $2"
+_CLAIMED = """
+SELECT m.id, m.content, m.content_type, m.created_at, m.seq, m.record_offset
+FROM {schema}.messages m WHERE m.conversation_id = $1 AND m.sender_id = $2 AND m.client_id = $3
+"""
+_MESSAGE = "SELECT conversation_id, seq, sender_id FROM {schema}.messages WHERE id = $1"
+_FIRST_READ = """
+SELECT read_at FROM {schema}.reads WHERE conversation_id = $1 AND reader_id = $2 AND up_to_seq >= $3
+ORDER BY up_to_seq LIMIT 1
+"""
+_REPORT = """
+SELECT id, reported_at, report_type, reason FROM {schema}.reports
+WHERE conversation_id = $1 AND user_id = $2 AND client_id = $3
+"""
+
+
+class Loaded(NamedTuple):
+    """A conversation as of the offset `position` of its partition; `claims` is None when there are too many."""
+
+    conversation: Conversation
+    partition: Partition
+    position: int
+    claims: list[tuple[int, str]] | None
+
+
+class Loads:
+    """Queries of the write side."""
+
+    def __init__(self, tables: ReadTables) -> None:
+        self._tables = tables
+
+    async def conversation(self, conversation_id: int) -> Loaded | None:
+        """Load by id."""
+        return _loaded(await self._tables.fetchrow(_BY_ID, conversation_id, MOST_CLIENT_IDS))
+
+    async def pair(self, lower: int, higher: int) -> Loaded | None:
+        """Load by the two users, in order."""
+        return _loaded(await self._tables.fetchrow(_BY_PAIR, lower, MOST_CLIENT_IDS, higher))
+
+    async def next_offset(self, partition: Partition) -> int:
+        """Return the stored position of one partition."""
+        row = await self._tables.fetchrow(_NEXT_OFFSET, partition.topic, partition.partition)
+        return row["next_offset"] if row else 0
+
+    async def claimed(self, conversation_id: int, sender_id: int, client_id: str) -> Any | None:
+        """Return the message that has this client_id: id, content, content_type, created_at, seq, record_offset."""
+        return await self._tables.fetchrow(_CLAIMED, conversation_id, sender_id, client_id)
+
+    async def message(self, message_id: int) -> Any | None:
+        """Return where a message is: conversation_id, seq, sender_id."""
+        return await self._tables.fetchrow(_MESSAGE, message_id)
+
+    async def first_read(self, conversation_id: int, reader_id: int, seq: int) -> Time | None:
+        """Return when the reader's watermark first reached `seq`."""
+        row = await self._tables.fetchrow(_FIRST_READ, conversation_id, reader_id, seq)
+        return write_time(row["read_at"]) if row else None
+
+    async def report(self, conversation_id: int, user_id: int, client_id: str) -> Any | None:
+        """Return the report that has this client_id: id, reported_at, report_type, reason."""
+        return await self._tables.fetchrow(_REPORT, conversation_id, user_id, client_id)
+
+
+def _loaded(row: Any | None) -> Loaded | None:
+    if row is None:
+        return None
+    conversation = Conversation(
+        id=row["id"],
+        members=(_member(row, "lower"), _member(row, "higher")),
+        opened_at=write_time(row["opened_at"]),
+        last_seq=row["last_seq"],
+        last_message=LastMessage(row["last_message"], row["last_message_sender"], write_time(row["updated_at"]))
+        if row["last_seq"]
+        else None,
+    )
+    claims = row["claims"]
+    return Loaded(
+        conversation,
+        Partition(CONVERSATIONS, row["partition"]),
+        row["next_offset"],
+        None if claims is None else [(sender, client_id) for sender, client_id in claims],
+    )
+
+
+def _member(row: Any, side: str) -> Member:
+    def time(name: str) -> Time | None:
+        moment = row[f"{side}_{name}"]
+        return None if moment is None else write_time(moment)
+
+    return Member(
+        user_id=row[f"{side}_user_id"],
+        sent=row[f"{side}_sent"],
+        read_seq=row[f"{side}_read_seq"],
+        read_count=row[f"{side}_read_count"],
+        read_at=time("read_at"),
+        blocked_at=time("blocked_at"),
+        unblocked_at=time("unblocked_at"),
+    )
