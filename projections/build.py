@@ -1,0 +1,157 @@
+"""From empty tables to complete ones that are known to equal the live ones at the same positions.
+
+The steps of a rebuild (rebuild.py) in the order of their use. They look at the tables and say what the lanes may do;
+the lanes fill.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from projections import digests, filling, promotion
+from projections.database import Database, Session
+from projections.generations import Generation
+from projections.refusal import GaveUp, Refusal
+from projections.tables import positions
+from schemas import topics
+from schemas.ids import Partition
+
+LOOK_SECONDS = 0.25
+LEVEL_SECONDS = 120.0
+COMPACTED_SECONDS = 5.0
+
+NEAR = 20_000
+"""Records behind the live tables at which the filling goes on to a fixed end, to be compared there."""
+
+Ends = Mapping[Partition, int]
+
+
+class Stage(NamedTuple):
+    """How far it is: what is being done, and how many records of how many are in the new tables."""
+
+    doing: str
+    done: int = 1
+    total: int = 1
+
+
+class Options(NamedTuple):
+    """What to do about what a rebuild finds."""
+
+    accept_dead_letters: bool = False
+    accept_differences: bool = False
+
+
+class Build:
+    """The steps from empty tables to complete ones that are known to equal the live ones."""
+
+    def __init__(self, of_live: Database, of_new: Database, options: Options, tell: Callable[[Stage], None]) -> None:
+        self._of_live = of_live
+        self._of_new = of_new
+        self._options = options
+        self._tell = tell
+
+    async def fill(self) -> None:
+        """Wait until the new tables are nearly where the live ones are."""
+        while True:
+            if await self._behind("filling", await self._ends()) <= NEAR:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    @asynccontextmanager
+    async def frozen(self) -> AsyncIterator[tuple[Session, Ends]]:
+        """Yield the live tables as they are at one moment, no partition of them behind the new ones, and its ends."""
+        async with self._of_new.transaction() as session:
+            # The fillers may be ahead where live workers lag: let them wait.
+            await session.execute("UPDATE {schema}.positions SET until = next_offset")
+            stand = await promotion.ends_of(session)
+        await self._wait_for_live(stand)
+        async with self._of_live.session() as live, live.transaction(frozen=True):
+            yield live, await promotion.ends_of(live)
+
+    async def fill_until(self, ends: Ends) -> None:
+        """Have the new tables filled to exactly there."""
+        async with self._of_new.transaction() as session:
+            for partition, end in ends.items():
+                await session.execute(positions.SET_UNTIL, *partition, end)
+        before, still_since = -1, asyncio.get_running_loop().time()
+        while behind := await self._behind("filling to where the live tables were", ends):
+            now = asyncio.get_running_loop().time()
+            if behind != before:
+                before, still_since = behind, now
+            elif now - still_since > LEVEL_SECONDS:
+                raise GaveUp(f"nothing was filled for {LEVEL_SECONDS:.0f} s, with {behind} records to go")
+            elif now - still_since > COMPACTED_SECONDS:
+                await self._pass_over_what_was_compacted()
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def complete(self, live: Session, new: Generation) -> None:
+        """Make what was left for the end, compare, and have the workers take over."""
+        self._tell(Stage("making indexes"))
+        async with self._of_new.transaction() as session:
+            await filling.finish(session)
+            self._tell(Stage("comparing"))
+            differences = await digests.compare(live, session)
+            if differences and not self._options.accept_differences:
+                shown = "\n  ".join(str(difference) for difference in differences)
+                raise Refusal(
+                    f"generation {new.id} differs from the live one at the same positions:\n  {shown}\n"
+                    f"If that is what the new code is for: chat rebuild --accept-differences. "
+                    f"If not: chat generations drop {new.id}"
+                )
+            await filling.set_complete(session, new)
+
+    async def _wait_for_live(self, stand: Ends) -> None:
+        give_up_at = asyncio.get_running_loop().time() + LEVEL_SECONDS
+        while True:
+            if all(at >= stand[partition] for partition, at in (await self._ends()).items()):
+                return
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise GaveUp("the live tables stay behind; is a worker running?")
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ends(self) -> Ends:
+        async with self._of_live.session() as session:
+            return await promotion.ends_of(session)
+
+    async def _behind(self, doing: str, ends: Ends) -> int:
+        async with self._of_new.session() as session:
+            stored = await positions.load(session)
+            if not self._options.accept_dead_letters:
+                await self._refuse_new_dead_letters(session)
+        behind, total = promotion.behind(stored, ends), sum(ends.values())
+        self._tell(Stage(doing, total - behind, total))
+        return behind
+
+    async def _refuse_new_dead_letters(self, session: Session) -> None:
+        live = self._of_live.schema
+        found = await session.fetch(
+            f"""
+            SELECT new.topic, new.partition, new.record_offset, new.reason FROM {{schema}}.dead_letters AS new
+            JOIN {live}.positions AS p USING (topic, partition)
+            WHERE p.next_offset > new.record_offset AND NOT EXISTS (
+                SELECT FROM {live}.dead_letters AS old
+                WHERE (old.topic, old.partition, old.record_offset) = (new.topic, new.partition, new.record_offset)
+            )
+            LIMIT 5
+            """  # noqa: S608 - a schema's name comes from our own table
+        )
+        if found:
+            shown = "".join(f"\n  {row[0]} {row[1]} offset {row[2]}: {row[3]}" for row in found)
+            if not await filling.has_late_indexes(session):
+                # A record that only an index refuses was counted here, and what follows from it may be wrong.
+                raise filling.NotUnique("new dead letters")
+            raise Refusal(
+                f"records that the live tables hold cannot be applied any more:{shown}\n"
+                "Mend the code and build again, or chat rebuild --accept-dead-letters"
+            )
+
+    async def _pass_over_what_was_compacted(self) -> None:
+        """Move positions to their end on compacted topics: the last records before it are gone, none came after."""
+        compacted = [topic.name for topic in topics.TOPICS if topic.compacted]
+        async with self._of_new.transaction() as session:
+            await session.execute(
+                "UPDATE {schema}.positions SET next_offset = until, last_ce_id = NULL "
+                "WHERE next_offset < until AND topic = ANY($1::text[])",
+                compacted,
+            )

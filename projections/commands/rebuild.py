@@ -1,0 +1,132 @@
+"""`chat rebuild`: build the read tables anew from the start of the log, and have them take the old ones' place."""
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import click
+import uvloop
+
+from infra.settings import load_settings
+from projections import rebuild as building
+from projections.build import Options, Stage
+from projections.commands import process
+from projections.database import Away, Gone
+from projections.refusal import GaveUp, Refusal
+
+EVERY_SECONDS = 5.0
+"""How often a line is written where nobody watches."""
+
+
+class Interrupted(click.ClickException):
+    """Somebody wanted it to end."""
+
+
+@click.command()
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes here that share it."
+)
+@click.option("--join", is_flag=True, help="Only help a rebuild that runs elsewhere, until it is done.")
+@click.option("--accept-dead-letters", is_flag=True, help="Go on past records that the live tables hold.")
+@click.option("--accept-differences", is_flag=True, help="Promote although the tables differ: the new code is right.")
+def rebuild(*, workers: int, join: bool, accept_dead_letters: bool, accept_differences: bool) -> None:
+    """Build the read tables anew beside the live ones, compare, and promote.
+
+    May be interrupted: the next one goes on where it was.
+    """
+    settings = load_settings()
+    logging.basicConfig(level=logging.ERROR)
+    process.prepare()
+    if join:
+        with suppress(Interrupted):
+            _run(building.join(settings))
+        return
+    progress = Progress()
+    options = Options(accept_dead_letters, accept_differences)
+    new = _run(_with_helpers(workers - 1, building.rebuild(settings, options, progress.tell)))
+    progress.end()
+    click.echo(f"generation {new.id} is live; the one before it stays fed, for a rollback, until it is dropped")
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return uvloop.run(_until_told(work))
+    except (Refusal, GaveUp, Away) as end:
+        raise click.ClickException(str(end)) from end
+    except Gone as end:
+        raise click.ClickException(f"the tables are gone; was the generation dropped? ({end})") from end
+    except asyncio.CancelledError:
+        raise Interrupted("interrupted; chat rebuild goes on where it was") from None
+
+
+async def _until_told(work: Coroutine[Any, Any, Any]) -> Any:
+    task = asyncio.ensure_future(work)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, task.cancel)
+    return await task
+
+
+async def _with_helpers(count: int, work: Coroutine[Any, Any, Any]) -> Any:
+    """Run the work with so many other processes that fill as well; one that ends early is not missed."""
+    task = asyncio.ensure_future(work)
+    helpers = [await _helper() for _ in range(count)]
+    try:
+        return await task
+    finally:
+        for helper in helpers:
+            if helper.returncode is None:
+                helper.terminate()
+        await asyncio.gather(*(helper.wait() for helper in helpers))
+
+
+async def _helper() -> asyncio.subprocess.Process:
+    command = (sys.executable, "-m", "infra.cli", "rebuild", "--join")
+    return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+
+
+class Progress:
+    """Records, rate and time left: one line that is rewritten on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=40)
+        self._doing = ""
+        self._told_at = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def tell(self, stage: Stage) -> None:
+        """Show a stage."""
+        now = time.monotonic()
+        if self._seen and stage.done < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now, stage.done))
+        new = stage.doing != self._doing
+        if not self._terminal and not new and now - self._told_at < EVERY_SECONDS:
+            return
+        self._doing, self._told_at = stage.doing, now
+        line = describe(stage, self._rate())
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True, nl=not self._terminal)
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._terminal:
+            click.echo(err=True)
+
+    def _rate(self) -> float:
+        (first, before), (last, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (last - first) if last > first else 0.0
+
+
+def describe(stage: Stage, rate: float) -> str:
+    """Return `filling [####----] 50 % 1,000 of 2,000 records, 30,000/s, 1 s left`."""
+    if stage.total <= 1:
+        return f"{stage.doing} …"
+    part = min(1.0, stage.done / stage.total)
+    bar = "#" * int(part * 24) + "-" * (24 - int(part * 24))
+    left = f", {(stage.total - stage.done) / rate:.0f} s left" if rate > 1 else ""
+    return f"{stage.doing} [{bar}] {part:.0%}  {stage.done:,} of {stage.total:,} records, {rate:,.0f}/s{left}"

@@ -1,0 +1,91 @@
+"""Compare two generations at exactly the same positions, by digests of the columns that both have.
+
+A table's rows are put into buckets by their hash, and each bucket has a count and a sum, whatever the order of rows.
+Only the rows of buckets that differ are fetched, to be shown.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from projections import generations
+from projections.database import Session
+
+BUCKETS = 256
+SHOWN = 3
+# A reason may be worded anew without the record being any better.
+_NOT_COMPARED = {("dead_letters", "reason")}
+
+_COLUMNS = """
+SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = '{schema}' ORDER BY column_name
+"""
+
+Buckets = dict[int, tuple[int, int]]
+
+
+class Difference(NamedTuple):
+    """What one table has that the other has not: how many rows, and a few of them."""
+
+    table: str
+    only_live: int
+    only_new: int
+    shown: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = "".join(f"\n    {row}" for row in self.shown)
+        return f"{self.table}: {self.only_live} rows only in the live tables, {self.only_new} only in the new{shown}"
+
+
+class Compared(NamedTuple):
+    """One table and the columns that both generations have."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
+async def compare(live: Session, new: Session) -> list[Difference]:
+    """Return the differences. Both sessions must see the tables at the same positions, and keep seeing them so."""
+    found = [await _difference(live, new, compared) for compared in await shared(live, new)]
+    return [difference for difference in found if difference is not None]
+
+
+async def shared(live: Session, new: Session) -> list[Compared]:
+    """Return what can be compared: tables and columns of both."""
+    of_live, of_new = [{tuple(row) for row in await session.fetch(_COLUMNS)} for session in (live, new)]
+    both = sorted((of_live & of_new) - _NOT_COMPARED)
+    names = [table.TABLE for table in generations.TABLES] + ["inbox_totals", "positions"]
+    return [Compared(name, tuple(column for table, column in both if table == name)) for name in names]
+
+
+async def _difference(live: Session, new: Session, compared: Compared) -> Difference | None:
+    buckets_live, buckets_new = await _buckets(live, compared), await _buckets(new, compared)
+    unequal = [
+        bucket
+        for bucket in buckets_live.keys() | buckets_new.keys()
+        if buckets_live.get(bucket) != buckets_new.get(bucket)
+    ]
+    if not unequal:
+        return None
+    rows_live, rows_new = await _rows(live, compared, unequal), await _rows(new, compared, unequal)
+    only_live, only_new = rows_live - rows_new, rows_new - rows_live
+    examples = [f"live: {row}" for row in sorted(only_live)[:SHOWN]] + [
+        f"new:  {row}" for row in sorted(only_new)[:SHOWN]
+    ]
+    return Difference(compared.table, len(only_live), len(only_new), tuple(examples))
+
+
+async def _buckets(session: Session, compared: Compared) -> Buckets:
+    sql = f"""
+        SELECT (hash & {BUCKETS - 1})::int, count(*), sum(hash::numeric)::text
+        FROM ({_rows_sql(compared)}) AS r GROUP BY 1
+    """  # noqa: S608 - names from the catalogue
+    return {row[0]: (row[1], int(row[2])) for row in await session.fetch(sql)}
+
+
+async def _rows(session: Session, compared: Compared, buckets: Sequence[int]) -> set[str]:
+    sql = f"SELECT text FROM ({_rows_sql(compared)}) AS r WHERE (hash & {BUCKETS - 1})::int = ANY($1::int[])"  # noqa: S608
+    return {row[0] for row in await session.fetch(sql, buckets)}
+
+
+def _rows_sql(compared: Compared) -> str:
+    text = f"ROW({', '.join(compared.columns)})::text"
+    return f"SELECT {text} AS text, hashtextextended({text}, 0) AS hash FROM {{schema}}.{compared.table}"  # noqa: S608

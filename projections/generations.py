@@ -1,0 +1,152 @@
+"""Generations: complete builds of the read tables, each in its own schema and fed by its own consumer group.
+
+`chat.generations` lists them; at most one is live, which edges read. Tables are never migrated: a change of their shape
+is a new generation, filled from the start of the log.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from projections import log, refusal
+from projections.database import Session, one_transaction
+from projections.tables import (
+    blocked_users,
+    conversations,
+    dead_letters,
+    differences,
+    inbox,
+    last_seen,
+    messages,
+    positions,
+    reads,
+    reports,
+    users,
+    views,
+)
+from schemas.events import EVENT_TYPES
+
+CONTROL = "chat"
+CHANNEL = "chat_generations"
+"""Notified whenever the list of generations has changed."""
+
+_LOCK = 0x63686174  # "chat": one worker at a time makes or changes generations
+
+_DEFINE_CONTROL = (
+    "CREATE SCHEMA IF NOT EXISTS {schema}",
+    """
+    CREATE TABLE IF NOT EXISTS {schema}.generations (
+        id int PRIMARY KEY,
+        schema_name text NOT NULL UNIQUE,
+        state text NOT NULL CHECK (state IN ('building', 'live', 'retired')),
+        epoch text NOT NULL,
+        reads text[] NOT NULL,
+        complete boolean NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        promoted_at timestamptz
+    )
+    """,
+    "CREATE UNIQUE INDEX IF NOT EXISTS one_live ON {schema}.generations (state) WHERE state = 'live'",
+)
+_INSERT = """
+INSERT INTO {schema}.generations (id, schema_name, state, epoch, reads, complete, promoted_at)
+VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $3 = 'live' THEN now() END)
+"""
+
+TABLES = (
+    conversations, messages, reads, inbox, blocked_users, reports, users, last_seen, dead_letters, differences
+)  # fmt: skip
+LATE_INDEXES = messages.LATE_INDEXES + inbox.LATE_INDEXES
+"""Made after the filling, in which nothing needs them."""
+
+READS = tuple(sorted(event.type for event in EVENT_TYPES if event.topic in log.PROJECTED))
+"""Event types and versions that this code projects; edges write no others."""
+
+
+class Generation(NamedTuple):
+    """One build of the read tables, made from the log with this epoch.
+
+    `complete`: it has all its indexes, and workers feed it; until then those who fill it do.
+    """
+
+    id: int
+    schema: str
+    state: str
+    epoch: str
+    complete: bool
+
+    @property
+    def group(self) -> str:
+        return f"chat-projections-g{self.id}"
+
+
+async def join(url: str, found: log.Log) -> None:
+    """Make the first generation unless there is one: live at once when the log is empty."""
+    async with one_transaction(url, CONTROL) as session:
+        await lock(session)
+        for statement in _DEFINE_CONTROL:
+            await session.execute(statement)
+        if not await listed(session):
+            state = "live" if found.empty else "building"
+            await create(session, 1, found, state=state, complete=True)
+            await notify(session)
+
+
+def require_epoch(generation: Generation, epoch: str) -> None:
+    """Refuse to feed a generation from another log than it was begun with."""
+    if generation.epoch != epoch:
+        raise refusal.other_log(generation.epoch, epoch)
+
+
+async def notify(session: Session) -> None:
+    """Tell edges, when this transaction is committed, that the list has changed."""
+    await session.execute(f"NOTIFY {CHANNEL}")
+
+
+async def lock(session: Session) -> None:
+    """Let nobody else make or change generations until this transaction ends."""
+    await session.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+
+async def listed(session: Session) -> list[Generation]:
+    """Return all generations, the oldest first."""
+    rows = await session.fetch("SELECT id, schema_name, state, epoch, complete FROM chat.generations ORDER BY id")
+    return [Generation(*row) for row in rows]
+
+
+async def create(
+    session: Session, number: int, found: log.Log, *, state: str, complete: bool, late_indexes: bool = True
+) -> Generation:
+    """Make a generation's schema, empty tables and positions at the start of the log.
+
+    Not `complete`: it is to be filled, and filling.py makes in the end what is faster made once, `late_indexes` too
+    unless they are wanted from the start.
+    """
+    generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete)
+    values = (number, generation.schema, state, found.epoch, list(READS), complete)
+    await session.of(CONTROL).execute(_INSERT, *values)
+    within = session.of(generation.schema)
+    await within.execute("CREATE SCHEMA {schema}")
+    for statement in _definitions(late_indexes=late_indexes):
+        await within.execute(statement)
+    if not complete:
+        await within.execute(positions.FILL)
+    await within.run(positions.INSERT, [positions.Begin(*partition, at) for partition, at in found.begins.items()])
+    return generation
+
+
+def _definitions(*, late_indexes: bool) -> Iterator[str]:
+    yield positions.DEFINITION
+    yield inbox.TOTALS_DEFINITION
+    for table in TABLES:
+        yield table.DEFINITION
+    for table in TABLES:
+        yield from table.INDEXES
+    yield from views.VIEWS
+    if late_indexes:
+        yield from LATE_INDEXES
+
+
+async def forget(session: Session, generation: Generation) -> None:
+    """Take a generation off the list; its schema is for the caller to drop, once nobody feeds it any more."""
+    await session.of(CONTROL).execute("DELETE FROM {schema}.generations WHERE id = $1", generation.id)
+    await notify(session)

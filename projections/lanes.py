@@ -1,0 +1,143 @@
+"""The lanes of one worker: opened where partitions are assigned, each fed through its own queue.
+
+Knows nothing of Faust: faust_worker.py delivers slabs and seeks to where the lanes begin. While one lane waits for
+Postgres the others decode and fold, and what comes meanwhile for a lane becomes one batch.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from projections import refusal
+from projections.database import Database, Gone
+from projections.lane import Lane
+from projections.records import Raw
+from projections.tables import positions
+from projections.tables.positions import Fenced
+from schemas.ids import Partition
+
+log = logging.getLogger(__name__)
+
+BATCH_RECORDS = 10_000
+"""A transaction takes no more slabs once it has this many records."""
+
+QUEUED_RECORDS = 40_000
+"""Nothing more is fetched while so many wait."""
+
+FINISH_SECONDS = 1.0
+NO_SEEK = -1
+
+
+class Lanes:
+    """All lanes of a worker. `on_fenced` and `on_failure` are called once each; then nothing more is taken."""
+
+    def __init__(
+        self, database: Database, *, on_fenced: Callable[[], None], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._database = database
+        self._on_fenced = on_fenced
+        self._on_failure = on_failure
+        self._fed: dict[Partition, _Fed] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+        self._seek = NO_SEEK
+
+    async def open(self, bounds: Mapping[Partition, tuple[int, int]]) -> dict[Partition, int]:
+        """Close all lanes, open one for each of these partitions, and return from where each must be read.
+
+        `bounds`: the first offset that the log keeps, and the next to be written. Refusal when a stored position is
+        outside of them; Away when Postgres is.
+        """
+        await self.close()
+        async with self._database.transaction() as session:
+            stored = await positions.load(session)
+        for partition, (begin, end) in bounds.items():
+            if partition not in stored:
+                raise refusal.unknown_partition(partition)
+            if not begin <= stored[partition].next_offset <= end:
+                raise refusal.outside(partition, stored[partition].next_offset, begin, end)
+        lanes = [Lane(partition, self._database, stored[partition], begin) for partition, (begin, _) in bounds.items()]
+        self._fed = {lane.partition: _Fed(lane) for lane in lanes}
+        return {lane.partition: lane.reads_from for lane in lanes}
+
+    def start(self, seek: int) -> None:
+        """Begin to take slabs that were fetched after this seek; all others are dropped."""
+        self._seek = seek
+        for fed in self._fed.values():
+            fed.task = asyncio.get_running_loop().create_task(self._feed(fed), name=f"lane {fed.lane.partition}")
+
+    def deliver(self, partition: Partition, seek: int, records: Sequence[Raw]) -> None:
+        """Queue a slab for its lane."""
+        fed = self._fed.get(partition)
+        if fed is None or seek != self._seek:
+            return
+        fed.slabs.append(records)
+        fed.queued += len(records)
+        fed.filled.set()
+        if self._queued() >= QUEUED_RECORDS:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Return once more may be fetched."""
+        await self._room.wait()
+
+    def positions(self) -> dict[Partition, int]:
+        """Return where each lane stands."""
+        return {partition: fed.lane.next_offset for partition, fed in self._fed.items()}
+
+    async def close(self) -> None:
+        """Let transactions that are under way end, for a moment, and drop all lanes."""
+        tasks = [fed.task for fed in self._fed.values() if fed.task is not None]
+        for fed in self._fed.values():
+            fed.closing = True
+            fed.filled.set()
+        self._fed = {}
+        # What was fetched before the next seek is not for the next lanes.
+        self._seek = NO_SEEK
+        self._room.set()
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=FINISH_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _queued(self) -> int:
+        return sum(fed.queued for fed in self._fed.values())
+
+    async def _feed(self, fed: "_Fed") -> None:
+        try:
+            while (batch := await fed.next()) is not None:
+                await fed.lane.take(batch)
+                fed.queued -= len(batch)
+                if self._queued() < QUEUED_RECORDS:
+                    self._room.set()
+        except (Fenced, Gone) as fenced:
+            log.warning("%s; dropping what was fetched and looking again", fenced)
+            self._on_fenced()
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the worker ends: no record may be skipped
+            self._on_failure(failure)
+
+
+class _Fed:
+    """A lane and what waits for it; `queued` counts the batch under way too."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.slabs: deque[Sequence[Raw]] = deque()
+        self.queued = 0
+        self.filled = asyncio.Event()
+        self.closing = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def next(self) -> Sequence[Raw] | None:
+        """Return the next batch, or None when the lane is closing."""
+        while not self.slabs and not self.closing:
+            self.filled.clear()
+            await self.filled.wait()
+        if self.closing:
+            return None
+        batch = list(self.slabs.popleft())
+        while self.slabs and len(batch) < BATCH_RECORDS:
+            batch += self.slabs.popleft()
+        return batch

@@ -1,0 +1,57 @@
+"""Reasons for a worker to stop, each one clear line: what is wrong, where, and what to do."""
+
+from schemas.ids import Partition
+
+
+class Refusal(Exception):
+    """The worker must not go on: what it would write could be wrong."""
+
+
+class GaveUp(Exception):
+    """Something the worker needs was away for too long; the supervisor starts it again."""
+
+
+REBUILD = (
+    "if Kafka lost records, restore them; if the log is right as it is, build the tables from it anew (chat rebuild)"
+)
+
+
+def gap(partition: Partition, expected: int, found: int) -> Refusal:
+    """Records are missing from a topic that keeps all of them."""
+    return Refusal(
+        f"{partition.topic} partition {partition.partition}: expected offset {expected}, found {found}: "
+        f"records are missing; {REBUILD}"
+    )
+
+
+def other_record(partition: Partition, offset: int, expected: str | None, found: str | None) -> Refusal:
+    """The last record that was applied is not in the log any more."""
+    return Refusal(
+        f"{partition.topic} partition {partition.partition}: the record at offset {offset} was {expected} when it was "
+        f"applied, and is {found} now: the log was cut or made anew and written on; {REBUILD}. "
+        "(If somebody set the position by hand: last_ce_id must be null then.)"
+    )
+
+
+def outside(partition: Partition, stored: int, begin: int, end: int) -> Refusal:
+    """The stored position is not in the log."""
+    return Refusal(
+        f"{partition.topic} partition {partition.partition}: the tables stand at offset {stored}, and the log has "
+        f"{begin} to {end}: it was cut or made anew; {REBUILD}"
+    )
+
+
+def other_log(expected: str, found: str) -> Refusal:
+    """The epochs differ."""
+    return Refusal(
+        f"the tables were made from the log with epoch {expected}, and this one's is {found}: point the worker at the "
+        "right Kafka, or give it an empty database"
+    )
+
+
+def unknown_partition(partition: Partition) -> Refusal:
+    """A partition that the generation was not made with."""
+    return Refusal(
+        f"{partition.topic} partition {partition.partition} was not there when the tables were made: partitions were "
+        "added, which moves keys to other partitions; a log never changes its partition count"
+    )
