@@ -1,0 +1,70 @@
+"""When the projections stand still, reads say how far behind they are, and writes go on."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.clients import clients, new_user
+from tests.support.edges import edge_beside
+from tests.support.system import System
+
+
+@pytest.fixture
+async def uncached(system: System) -> AsyncIterator[str]:
+    """An edge that answers from the tables alone."""
+    async with edge_beside(system.settings, caches=False) as url:
+        yield url
+
+
+@contextmanager
+def stopped(system: System) -> Iterator[None]:
+    """Let the worker stand still."""
+    pid = system.part("worker-1").pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_read_that_is_behind_says_so_and_the_next_one_is_right(system: System, uncached: str) -> None:
+    ada, bob = new_user(), new_user()
+    async with clients(system.settings, uncached, ada, bob) as (alice, bert, back_end), bert.socket() as his:
+        conversation = await back_end.open(ada, bob)
+        before = await alice.sent(conversation, "before")
+        path = f"/chat/conversations/{conversation}/messages"
+        assert (await alice.history(conversation))["total"] == 1
+        with stopped(system):
+            sent = await alice.sent(conversation, "meanwhile")
+            await his.until("message", message_id=sent["message_id"])
+            for client in (alice, bert):
+                behind = await client.http.get(path)
+                assert [one["id"] for one in behind.json()["messages"]] == [before["message_id"]]
+                assert 2 <= int(behind.headers["chat-stale"]) < 60
+            tables = (await alice.http.get("/readyz")).json()["read_tables"]
+            assert tables["records_behind"] >= 1
+        found = await alice.http.get(path, headers={"Chat-After": sent["position"]})
+        assert [one["id"] for one in found.json()["messages"]] == [sent["message_id"], before["message_id"]]
+        assert "chat-stale" not in found.headers
+
+
+async def test_a_conversation_that_the_tables_lack_is_its_users_and_nobody_else_s(
+    system: System, uncached: str
+) -> None:
+    ada, bob, eve = new_user(), new_user(), new_user()
+    async with clients(system.settings, uncached, ada, bob, eve) as (alice, _, mallory, back_end):
+        assert (await alice.list())["total"] == 0
+        with stopped(system):
+            conversation = await back_end.open(ada, bob)
+            path = f"/chat/conversations/{conversation}/messages"
+            behind = await alice.http.get(path)
+            assert (behind.status_code, behind.json()) == (200, {"messages": [], "total": 0})
+            assert "chat-stale" in behind.headers
+            assert (await mallory.http.get(path)).status_code == 403
+            again = await back_end.http.post("/chat/conversations", json={"user_id": ada, "other_user_id": bob})
+            assert (again.status_code, again.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
+        assert (await back_end.open(bob, ada)) == conversation
+        assert (await alice.list())["total"] == 1

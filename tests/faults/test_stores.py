@@ -1,0 +1,162 @@
+"""Postgres and the log away, cut, restored and made anew: noticed, refused with what to do, or caught up."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+
+from infra import log_start
+from infra.child import Child
+from infra.embedded.postgres import prepare_postgres
+from infra.settings import Settings
+from projections.refusal import Refusal
+from schemas import topics
+from tests.faults import scaled
+from tests.faults.workers import load, supervised, workers
+from tests.histories import History
+from tests.oracle import TABLES, expected
+from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+from tests.support.servers import Servers, forget_topics
+
+LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
+
+
+class Postgres:
+    """A server of its own, to be killed and stopped."""
+
+    def __init__(self, home: Path) -> None:
+        prepared = prepare_postgres(home / "postgres", home / "logs", progress=lambda _: None)
+        self.url, self._part = prepared.url, prepared.part
+        self._child: Child | None = None
+
+    async def start(self) -> None:
+        self._child = await Child.start(self._part)
+        await self._child.ready()
+
+    async def kill(self) -> None:
+        assert self._child is not None
+        self._child.kill()
+        await self._child.ended()
+
+    def freeze(self, number: signal.Signals) -> None:
+        """Send a signal to the server and all that serve connections."""
+        assert self._child is not None
+        server = psutil.Process(self._child.identity.pid)
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
+
+    async def stop(self) -> None:
+        if self._child is not None:
+            await self._child.stop()
+
+
+@pytest.fixture
+async def postgres(home: Path) -> AsyncIterator[Postgres]:
+    server = Postgres(home / "of-faults")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def test_postgres_killed_and_stopped_under_load_and_while_partitions_are_assigned(
+    settings: Settings, postgres: Postgres
+) -> None:
+    """4: the worker waits, or ends and is started again; then everything is right."""
+    settings = replace(settings, database_url=postgres.url)
+    await run_sql(settings, "DROP SCHEMA IF EXISTS chat, chat_g1 CASCADE")
+    history = History(random.Random(1), partitions=settings.partitions, pairs=20)
+    await append(settings, history.steps(200))
+    async with workers(settings, "one") as (one,), supervised(one):
+        await until(settings, LIVE)
+        async with load(settings, history, records=scaled(1_500, 30_000), seconds=scaled(11, 150)):
+            await postgres.kill()
+            await asyncio.sleep(scaled(2, 20))
+            await postgres.start()
+            await asyncio.sleep(2)
+            postgres.freeze(signal.SIGSTOP)
+            one.kill()  # what comes in its place is assigned its partitions meanwhile
+            await asyncio.sleep(scaled(4, 60))
+            postgres.freeze(signal.SIGCONT)
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))
+
+
+async def test_a_log_that_was_cut_before_the_tables_is_refused(settings: Settings) -> None:
+    """11: retention, or an operator, took records that the tables do not have."""
+    history = await _projected(settings, 11)
+    await append(settings, history.steps(300))
+    partition, entries = max(history.log.items(), key=lambda item: len(item[1]))
+    admin = AIOKafkaAdminClient(**settings.kafka_options())
+    await admin.start()
+    place = TopicPartition(*partition)
+    await admin.delete_records({place: RecordsToDelete(len(entries) - 1)})
+    await admin.close()
+
+    await _refused(settings, f"the tables stand at offset .*, and the log has {len(entries) - 1} to {len(entries)}")
+
+
+async def test_a_log_made_anew_is_refused(settings: Settings, servers: Servers) -> None:
+    """11: by its epoch, whatever it holds."""
+    await _projected(settings, 12)
+    await forget_topics(servers)
+    other = History(random.Random(99), partitions=settings.partitions, first_id=7)
+    await append(settings, other.steps(600))
+
+    await _refused(settings, "the tables were made from the log with epoch .*, and this one's is")
+
+
+async def test_a_topic_made_anew_and_written_on_is_refused(settings: Settings) -> None:
+    """11: the epoch is the same; the records that were applied last are not there, or others are in their place."""
+    await _projected(settings, 13)
+    admin = AIOKafkaAdminClient(**settings.kafka_options())
+    await admin.start()
+    await admin.delete_topics([topics.CONVERSATIONS])
+    await admin.close()
+    await asyncio.sleep(1)
+    await log_start.ensure(settings)
+    other = History(random.Random(98), partitions=settings.partitions, first_id=8)
+    entries = other.steps(900)
+    await append(settings, [entry for entry in entries if entry.topic == topics.CONVERSATIONS])
+
+    await _refused(settings, "was ce-.* when it was applied, and is|the tables stand at offset")
+
+
+async def test_postgres_restored_from_an_older_backup_catches_up(settings: Settings) -> None:
+    """11: rows and positions go back together, and the log has the rest."""
+    history = await _projected(settings, 14)
+    for table in TABLES:
+        await run_sql(settings, f"CREATE TABLE public.backup_{table} AS TABLE chat_g1.{table}")
+    async with working(settings):
+        await append(settings, history.steps(400))
+        await caught_up(settings, history.log)
+    for table in TABLES:
+        await run_sql(settings, f"TRUNCATE chat_g1.{table}")
+        await run_sql(settings, f"INSERT INTO chat_g1.{table} SELECT * FROM public.backup_{table}")
+
+    async with working(settings):
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))
+
+
+async def _projected(settings: Settings, seed: int) -> History:
+    history = History(random.Random(seed), partitions=settings.partitions, pairs=8)
+    await append(settings, history.steps(400))
+    async with working(settings):
+        await caught_up(settings, history.log)
+    return history
+
+
+async def _refused(settings: Settings, why: str) -> None:
+    """A worker must refuse, and leave the tables as they are."""
+    before = await tables(settings)
+    with pytest.raises(Refusal, match=why):
+        async with working(settings) as task, asyncio.timeout(40):
+            await asyncio.wait([task])
+    assert_same(await tables(settings), before)

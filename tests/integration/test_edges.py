@@ -1,0 +1,147 @@
+"""Edges on a real log: what one decides, all others and an independent reader decide too."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+
+from command_api.claims import Sent
+from command_api.deliver import outcome
+from command_api.service import WriteSide
+from infra.memory import Entry
+from infra.settings import Settings
+from infra.tail import Stage
+from schemas.errors import ChatError, Code
+from schemas.events import MessageSent
+from schemas.ids import BLOCK_SIZE
+from schemas.requests import OpenConversation
+from tests.support.write_sides import open_conversation, send, serving_tables, worker, write_side
+
+ROUNDS = 30
+
+
+@pytest.fixture(scope="module")
+async def sides(module_settings: Settings) -> AsyncIterator[tuple[WriteSide, WriteSide]]:
+    """Two edges and a worker."""
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(write_side(module_settings, "edge-1"))
+        second = await stack.enter_async_context(write_side(module_settings, "edge-2"))
+        await stack.enter_async_context(worker(module_settings))
+        await serving_tables(first)
+        await serving_tables(second)
+        yield first, second
+
+
+def counted_messages(side: WriteSide, seen: list[Entry]) -> None:
+    """Collect what the tail of this edge counts, as anybody who reads the topic would."""
+
+    def follower(entry: Entry) -> None:
+        if entry.counted and isinstance(entry.event, MessageSent):
+            seen.append(entry)
+
+    side.edge.tail.follow(Stage.PUSH, follower)
+
+
+async def test_openings_of_one_pair_in_the_same_instant_give_one_conversation(
+    sides: tuple[WriteSide, WriteSide],
+) -> None:
+    for number in range(ROUNDS):
+        user, other = 1_000 + 2 * number, 1_001 + 2 * number
+        mine, theirs = await asyncio.gather(
+            sides[0].openings.open(OpenConversation(user_id=user, other_user_id=other)),
+            sides[1].openings.open(OpenConversation(user_id=other, other_user_id=user)),
+        )
+        assert mine.known.conversation.id == theirs.known.conversation.id
+        assert [opened.entry is not None for opened in (mine, theirs)].count(True) == 1
+
+
+async def test_retries_in_the_same_instant_on_two_edges_are_told_one_message(
+    sides: tuple[WriteSide, WriteSide],
+) -> None:
+    seen: list[Entry] = []
+    counted_messages(sides[0], seen)
+    conversation = await open_conversation(sides[0], 1, 2)
+    for number in range(ROUNDS):
+        first, *others = await asyncio.gather(
+            *(send(side, conversation, 1, "the same", f"retry-{number}") for side in (*sides, *sides))
+        )
+        assert set(others) == {first}
+    counted = [
+        entry.judgement.seq
+        for entry in seen
+        if isinstance(entry.event, MessageSent) and entry.event.conversation_id == conversation
+    ]
+    assert counted == list(range(1, ROUNDS + 1))
+
+
+async def test_another_body_under_a_used_client_id_is_a_conflict_on_every_edge(
+    sides: tuple[WriteSide, WriteSide],
+) -> None:
+    conversation = await open_conversation(sides[0], 3, 4)
+    await send(sides[0], conversation, 3, "one", "used")
+    for side in sides:
+        with pytest.raises(ChatError) as refused:
+            await send(side, conversation, 3, "another", "used")
+        assert refused.value.code is Code.CLIENT_ID_CONFLICT
+    assert (await send(sides[1], conversation, 4, "another", "used")).seq == 2
+
+
+async def test_a_block_against_a_send_in_the_same_instant_is_answered_as_the_log_says(
+    sides: tuple[WriteSide, WriteSide],
+) -> None:
+    seen: list[Entry] = []
+    counted_messages(sides[1], seen)
+    conversation = await open_conversation(sides[0], 5, 6)
+    answered = []
+    for number in range(ROUNDS):
+        blocked, sent = await asyncio.gather(
+            sides[number % 2].blocks.block(6, conversation),
+            send(sides[1 - number % 2], conversation, 5, f"round {number}"),
+            return_exceptions=True,
+        )
+        assert not isinstance(blocked, BaseException)
+        assert isinstance(sent, Sent) or (isinstance(sent, ChatError) and sent.code is Code.CONVERSATION_BLOCKED)
+        if isinstance(sent, Sent):
+            answered.append(sent.message_id)
+        await sides[number % 2].blocks.unblock(6, conversation)
+        # The other edge answers only when it has read that far, too.
+        await send(sides[1 - number % 2], conversation, 6, f"after {number}")
+    of_the_sender = [
+        entry.event.message_id
+        for entry in seen
+        if isinstance(entry.event, MessageSent)
+        and entry.event.conversation_id == conversation
+        and entry.event.sender_id == 5
+    ]
+    assert of_the_sender == answered
+
+
+async def test_an_edge_that_starts_later_knows_what_was_sent_before(
+    sides: tuple[WriteSide, WriteSide], module_settings: Settings
+) -> None:
+    conversation = await open_conversation(sides[0], 7, 8)
+    sent = await send(sides[0], conversation, 7, "before", "old")
+    async with write_side(module_settings, "edge-3") as late:
+        await serving_tables(late)
+        assert await send(late, conversation, 7, "before", "old") == sent
+        assert (await send(late, conversation, 8, "after")).seq == 2
+
+
+async def test_ids_are_given_out_once_whoever_leases_them(sides: tuple[WriteSide, WriteSide]) -> None:
+    taken = []
+    for _ in range(2 * BLOCK_SIZE):
+        for side in sides:
+            await side.ids.ready()
+            taken.append(side.ids.take())
+    assert len(set(taken)) == len(taken)
+
+
+async def test_what_nobody_has_sent_is_not_found(sides: tuple[WriteSide, WriteSide]) -> None:
+    with pytest.raises(ChatError) as refused:
+        await outcome(partial(sides[0].reads.mark, 1, 999_999_999))
+    assert refused.value.code is Code.MESSAGE_NOT_FOUND
+    with pytest.raises(ChatError) as refused:
+        await send(sides[0], 999_999_999, 1, "hello")
+    assert refused.value.code is Code.CONVERSATION_NOT_FOUND

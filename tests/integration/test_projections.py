@@ -1,0 +1,141 @@
+"""A worker on real Kafka and Postgres: its tables are those that an independent reader of the log expects."""
+
+import asyncio
+import random
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from infra import log_start
+from infra.settings import Settings
+from projections.refusal import Refusal
+from tests.histories import History
+from tests.oracle import expected
+from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+
+
+async def projected(settings: Settings, steps: int, seed: int) -> History:
+    """Append a history and have it projected."""
+    history = History(random.Random(seed), partitions=settings.partitions, pairs=6)
+    await append(settings, history.steps(steps))
+    async with working(settings):
+        await caught_up(settings, history.log)
+    return history
+
+
+async def test_the_tables_are_what_the_log_says(settings: Settings) -> None:
+    history = History(random.Random(1), partitions=settings.partitions, pairs=12)
+    await append(settings, history.steps(1_500))
+
+    async with working(settings):
+        await caught_up(settings, history.log)
+        assert_same(await tables(settings), expected(history.log))
+        await append(settings, history.steps(1_500))
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))
+
+
+async def test_a_worker_resumes_where_the_tables_stand_and_an_empty_database_is_filled_again(
+    settings: Settings,
+) -> None:
+    history = await projected(settings, 400, 2)
+    before = await tables(settings)
+    async with working(settings):
+        await append(settings, history.steps(200))
+        await caught_up(settings, history.log)
+    after = await tables(settings)
+    assert before["messages"] < after["messages"]
+    assert_same(after, expected(history.log))
+
+    await run_sql(settings, "DROP SCHEMA chat CASCADE")
+    await run_sql(settings, "DROP SCHEMA chat_g1 CASCADE")
+    async with working(settings):
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), after)
+
+
+async def test_the_first_generation_is_live_at_once_on_an_empty_log(settings: Settings) -> None:
+    await log_start.ensure(settings)
+    async with working(settings):
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live' AND id = 1")
+    rows = await run_sql(settings, "SELECT promoted_at, 'chat.message.sent.v1' = ANY(reads) FROM chat.generations")
+    assert [(row[0] is not None, row[1]) for row in rows] == [(True, True)]
+
+
+async def test_the_first_generation_on_a_full_log_is_live_once_it_has_caught_up(settings: Settings) -> None:
+    history = History(random.Random(3), partitions=settings.partitions)
+    await append(settings, history.steps(300))
+    async with working(settings):
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        assert_same(await tables(settings), expected(history.log))
+
+
+async def test_a_worker_waits_for_the_topics(settings: Settings) -> None:
+    async with working(settings):
+        await asyncio.sleep(1)
+        await log_start.ensure(settings)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("UPDATE chat.generations SET epoch = 'another'", "made from the log with epoch another"),
+        (
+            "UPDATE chat_g1.positions SET next_offset = 100000",
+            "the tables stand at offset 100000, and the log has 0 to",
+        ),
+        ("UPDATE chat_g1.positions SET last_ce_id = 'x' WHERE next_offset > 0", "was x when it was applied, and is"),
+        ("DELETE FROM chat_g1.positions WHERE partition = 1", "partition 1 was not there when the tables were made"),
+    ],
+)
+async def test_a_log_that_is_not_the_one_of_the_tables_is_refused(settings: Settings, damage: str, why: str) -> None:
+    await projected(settings, 100, 4)
+    await run_sql(settings, damage)
+    before = await tables(settings)
+
+    with pytest.raises(Refusal, match=why):
+        async with working(settings) as task, asyncio.timeout(30):
+            await asyncio.wait([task])
+    assert_same(await tables(settings), before)
+
+
+async def test_a_topic_that_would_lose_records_is_refused(settings: Settings) -> None:
+    await projected(settings, 50, 7)
+    admin = AIOKafkaAdminClient(**settings.kafka_options())
+    await admin.start()
+    await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, "chat.conversations", {"retention.ms": "1000"})]
+    )
+    await admin.close()
+
+    with pytest.raises(Refusal, match=r"topic chat\.conversations: retention\.ms must be -1, but is 1000"):
+        async with working(settings) as task, asyncio.timeout(30):
+            await asyncio.wait([task])
+
+
+async def test_connections_that_are_cut_lose_and_double_nothing(settings: Settings) -> None:
+    history = History(random.Random(5), partitions=settings.partitions)
+    async with working(settings):
+        for _ in range(5):
+            await append(settings, history.steps(100))
+            await run_sql(
+                settings,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chat-projections'",
+            )
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))
+
+
+async def test_two_workers_share_and_one_goes(settings: Settings) -> None:
+    history = History(random.Random(6), partitions=settings.partitions, pairs=20)
+    await append(settings, history.steps(100))
+    async with working(settings, "one"):
+        async with working(settings, "two"):
+            for _ in range(10):
+                await append(settings, history.steps(50))
+            await caught_up(settings, history.log)
+        await append(settings, history.steps(100))
+        await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))

@@ -1,0 +1,73 @@
+"""`chat generations` and `chat dead-letters` on real tables."""
+
+import asyncio
+import base64
+import json
+import random
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from infra.cli import main
+from infra.settings import Settings
+from tests.histories import History
+from tests.projecting import append, caught_up, until, working
+
+
+async def projected(settings: Settings) -> History:
+    history = History(random.Random(21), partitions=settings.partitions)
+    await append(settings, history.steps(300))
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+    return history
+
+
+async def run(settings: Settings, *arguments: str) -> Result:
+    """Run a command as a process would, in a thread, because it runs a loop of its own."""
+    environ = {
+        "CHAT_HOME": str(settings.home),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "DATABASE_URL": settings.database(),
+    }
+    return await asyncio.to_thread(CliRunner().invoke, main, list(arguments), env=environ)
+
+
+async def parsed(settings: Settings, *arguments: str) -> Any:
+    result = await run(settings, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+async def test_generations_are_listed_and_the_live_one_is_kept(settings: Settings) -> None:
+    assert (
+        await run(settings, "generations", "list")
+    ).output == "Error: there are no read tables yet: has a worker run?\n"
+    await projected(settings)
+
+    (row,) = await parsed(settings, "generations", "list")
+    assert (row["id"], row["schema"], row["state"], row["complete"]) == (1, "chat_g1", "live", True)
+    assert row["dead_letters"] > 0
+    for arguments, why in [
+        (("drop", "1"), "generation 1 is live: promote another one first"),
+        (("drop", "7"), "there is no generation 7"),
+        (("promote", "1"), "generation 1 is live already"),
+        (("rollback",), "there is no earlier generation to go back to"),
+    ]:
+        refused = await run(settings, "generations", *arguments)
+        assert (refused.exit_code, refused.output) == (1, f"Error: {why}\n")
+
+
+async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings: Settings) -> None:
+    history = await projected(settings)
+    listed = await parsed(settings, "dead-letters", "list")
+    assert listed == sorted(listed, key=lambda row: row["recorded_at"], reverse=True)
+    for row in listed[:5]:
+        place = [row["topic"], str(row["partition"]), str(row["offset"])]
+        shown = await parsed(settings, "dead-letters", "show", *place)
+        (entry,) = [e for e in history.order if (e.topic, e.partition, e.offset) == (*place[:1], *map(int, place[1:]))]
+        assert shown["reason"] == row["reason"]
+        assert shown["value"] == (entry.value and base64.b64encode(entry.value).decode())
+    assert (await run(settings, "dead-letters", "list")).output.startswith("topic ")
+    missing = await run(settings, "dead-letters", "show", "chat.users", "0", "99999")
+    assert (missing.exit_code, missing.output) == (1, "Error: there is no dead letter at chat.users 0 99999\n")

@@ -1,0 +1,146 @@
+"""projections/rebuild.py on real servers: what is built beside the live tables equals them, and takes their place."""
+
+import asyncio
+import random
+
+import pytest
+
+from infra.settings import Settings
+from projections import build, dropping, promotion
+from projections.build import Options, Stage
+from projections.generations import Generation
+from projections.rebuild import rebuild
+from projections.refusal import Refusal
+from tests.histories import History
+from tests.oracle import expected
+from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+
+
+@pytest.fixture(autouse=True)
+def short_histories_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the filling stop before the end of a test's history too."""
+    monkeypatch.setattr(build, "NEAR", 100)
+
+
+def ignore(_: Stage) -> None:
+    pass
+
+
+async def built(settings: Settings, options: Options = Options()) -> Generation:  # noqa: B008 - it is frozen
+    async with asyncio.timeout(90):
+        return await rebuild(settings, options, ignore)
+
+
+async def states(settings: Settings) -> dict[int, str]:
+    return {row[0]: row[1] for row in await run_sql(settings, "SELECT id, state FROM chat.generations")}
+
+
+async def live_history(settings: Settings, seed: int, *, refused: bool = False) -> History:
+    history = History(random.Random(seed), partitions=settings.partitions, pairs=8, refused=refused)
+    await append(settings, history.steps(600))
+    return history
+
+
+async def test_a_rebuild_under_load_equals_the_live_tables_and_takes_their_place(settings: Settings) -> None:
+    history = await live_history(settings, 1)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        building = asyncio.ensure_future(built(settings))
+        while not building.done():
+            await append(settings, history.steps(20))
+            await asyncio.sleep(0.05)
+        assert (await building).id == 2
+        assert await states(settings) == {1: "retired", 2: "live"}
+        await append(settings, history.steps(50))
+        await caught_up(settings, history.log, "chat_g2")
+        await caught_up(settings, history.log, "chat_g1")
+        assert_same(await tables(settings, "chat_g2"), expected(history.log))
+        assert_same(await tables(settings, "chat_g1"), expected(history.log))
+
+        assert await promotion.roll_back(settings, within=20) == 1
+        assert await states(settings) == {1: "live", 2: "retired"}
+        with pytest.raises(Refusal, match="generation 1 is live"):
+            await dropping.drop(settings, 1)
+        await dropping.drop(settings, 2)
+        assert await states(settings) == {1: "live"}
+        await append(settings, history.steps(50))
+        await caught_up(settings, history.log)
+
+
+async def test_records_that_only_an_index_refuses_are_found_by_a_rebuild_too(settings: Settings) -> None:
+    history = await live_history(settings, 2, refused=True)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        new = await built(settings)
+        await caught_up(settings, history.log, new.schema)
+    reasons = await run_sql(
+        settings, f"SELECT reason FROM {new.schema}.dead_letters WHERE reason LIKE '%messages_claim%'"
+    )
+    assert reasons
+    assert_same(await tables(settings, new.schema), expected(history.log))
+
+
+async def test_it_goes_on_where_it_was_interrupted_and_two_are_the_same(settings: Settings) -> None:
+    history = await live_history(settings, 3)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        for doing in ("filling", "filling to where the live tables were", "comparing"):
+            await _interrupted(settings, doing)
+            assert await states(settings) == {1: "live", 2: "building"}
+        await built(settings)
+        await built(settings)
+        assert await states(settings) == {1: "retired", 2: "retired", 3: "live"}
+    assert_same(await tables(settings, "chat_g2"), await tables(settings, "chat_g3"))
+    assert_same(await tables(settings, "chat_g3"), expected(history.log))
+
+
+async def _interrupted(settings: Settings, doing: str) -> None:
+    reached = asyncio.Event()
+
+    def tell(stage: Stage) -> None:
+        if stage.doing == doing:
+            reached.set()
+
+    task = asyncio.ensure_future(rebuild(settings, Options(), tell))
+    async with asyncio.timeout(60):
+        await asyncio.wait({task, asyncio.ensure_future(reached.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_tables_that_differ_are_not_promoted(settings: Settings) -> None:
+    history = await live_history(settings, 4)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await run_sql(settings, "UPDATE chat_g1.messages SET content = 'tampered' WHERE seq = 1")
+        with pytest.raises(
+            Refusal, match=r"(?s)messages: \d+ rows only in the live tables, \d+ only in the new.*tampered"
+        ):
+            await built(settings)
+        assert await states(settings) == {1: "live", 2: "building"}
+
+        await built(settings, Options(accept_differences=True))
+        assert await states(settings) == {1: "retired", 2: "live"}
+
+
+async def test_a_new_dead_letter_stops_it(settings: Settings) -> None:
+    history = await live_history(settings, 5)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await run_sql(settings, "DELETE FROM chat_g1.dead_letters WHERE topic = 'chat.conversations'")
+        with pytest.raises(Refusal, match="records that the live tables hold cannot be applied any more"):
+            await built(settings)
+        await built(settings, Options(accept_dead_letters=True, accept_differences=True))
+        assert await states(settings) == {1: "retired", 2: "live"}
+
+
+async def test_without_a_live_generation_there_is_nothing_to_rebuild(settings: Settings) -> None:
+    await live_history(settings, 6)
+    with pytest.raises(Refusal, match="no read tables yet"):
+        await built(settings)

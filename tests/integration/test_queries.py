@@ -1,0 +1,117 @@
+"""What a page costs, in blocks that Postgres touches: the same in a long list or history as in a short one."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import asyncpg
+import pytest
+
+from gateway import queries
+from gateway.queries import Queries
+from infra.read_tables import ReadTables
+from infra.settings import Settings
+from projections import generations
+from projections.log import PROJECTED, Log
+from schemas.ids import Partition
+from schemas.requests import ListConversations, ListMessages
+
+BUSY, QUIET = 1, 2
+CONVERSATIONS = 10_000
+LONG, SHORT = CONVERSATIONS + 1, CONVERSATIONS + 2
+MESSAGES = 100_000
+PAGE = 20
+
+FILL = f"""
+INSERT INTO {{schema}}.conversations
+    SELECT n, 0, 1, 1000000 + n, now(), 1, 1, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 'x', 1, now(), n
+    FROM generate_series(1, {CONVERSATIONS}) AS n;
+INSERT INTO {{schema}}.conversations
+    SELECT n, 0, 2, 1000000 + n, now(), 1, 1, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 'x', 1, now(), n
+    FROM generate_series({LONG + 10}, {LONG + 9 + PAGE}) AS n;
+INSERT INTO {{schema}}.inbox
+    SELECT lower_user_id, id, now() - id * interval '1 second', id FROM {{schema}}.conversations;
+INSERT INTO {{schema}}.inbox_totals VALUES (1, 0, {CONVERSATIONS - 1}), (1, 1, 1), (2, 0, {PAGE});
+INSERT INTO {{schema}}.conversations VALUES
+    ({LONG}, 0, 3, 4, now(), {MESSAGES}, {MESSAGES},
+        0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 'x', 3, now(), 1),
+    ({SHORT}, 0, 3, 5, now(), {PAGE}, {PAGE}, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 'x', 3, now(), 1);
+INSERT INTO {{schema}}.messages
+    SELECT {LONG}, n, n, 3, n, 'message ' || n, 'text', 'c' || n, now(), n FROM generate_series(1, {MESSAGES}) AS n;
+INSERT INTO {{schema}}.messages
+    SELECT {SHORT}, n, {MESSAGES} + n, 3, n, 'message ' || n, 'text', 'c' || n, now(), n
+    FROM generate_series(1, {PAGE}) AS n;
+INSERT INTO {{schema}}.reads
+    SELECT {LONG}, 4, n, n, n, now(), n FROM generate_series(10, {MESSAGES}, 10) AS n;
+INSERT INTO {{schema}}.reads VALUES ({SHORT}, 5, {PAGE}, {PAGE}, {PAGE}, now(), 1);
+"""
+
+
+class Place(NamedTuple):
+    """Full tables: how to ask them, and a connection to look behind."""
+
+    queries: Queries
+    connection: asyncpg.Connection
+
+    async def blocks(self, sql: str, *arguments: int) -> int:
+        """Return how many blocks a statement touches."""
+        explained = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql.replace("{schema}", "chat_g1")
+        [(plan,)] = await self.connection.fetch(explained, *arguments)
+        top = json.loads(plan)[0]["Plan"]
+        return int(top["Shared Hit Blocks"]) + int(top["Shared Read Blocks"])
+
+
+@pytest.fixture(scope="module")
+async def place(module_settings: Settings) -> AsyncIterator[Place]:
+    url = module_settings.database()
+    begins = {Partition(topic, 0): 0 for topic in PROJECTED}
+    await generations.join(url, Log("an epoch", begins, begins))
+    async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
+        tables = ReadTables(pool, "an epoch")
+        await tables.live.refresh()
+        async with pool.acquire() as connection:
+            await connection.execute(FILL.replace("{schema}", "chat_g1"))
+            await connection.execute("VACUUM ANALYZE")
+            yield Place(Queries(tables), connection)
+
+
+async def test_the_first_page_of_a_long_list_costs_what_a_short_list_costs(place: Place) -> None:
+    long, short = [await place.blocks(queries._CONVERSATIONS, user, PAGE, 0) for user in (BUSY, QUIET)]
+    assert long < 2 * short
+
+
+async def test_a_deep_page_of_a_list_joins_nothing_that_it_does_not_show(place: Place) -> None:
+    first, deep = [await place.blocks(queries._CONVERSATIONS, BUSY, PAGE, at) for at in (0, CONVERSATIONS - PAGE)]
+    assert deep < first + CONVERSATIONS / 20, "more than the index of what is skipped"
+
+
+async def test_every_page_of_a_long_history_costs_what_a_short_history_costs(place: Place) -> None:
+    short = await place.blocks(queries._MESSAGES, SHORT, 0, PAGE)
+    for newest in (MESSAGES, MESSAGES // 2, PAGE):
+        assert await place.blocks(queries._MESSAGES, LONG, newest - PAGE, newest) < 2 * short
+
+
+async def test_a_page_is_found_at_any_offset(place: Place) -> None:
+    for offset in (0, 1, MESSAGES // 2, MESSAGES - 5, MESSAGES, 2**53 - 1):
+        page = await place.queries.messages(LONG, 4, MESSAGES, ListMessages(limit=3, offset=offset))
+        newest = MESSAGES - offset
+        assert [message.seq for message in page.messages] == list(range(max(newest, 0), max(newest - 3, 0), -1))
+        assert page.total == MESSAGES
+
+
+async def test_a_list_is_in_order_and_its_total_is_that_of_all_partitions(place: Place) -> None:
+    for offset in (0, 5, CONVERSATIONS - 2, CONVERSATIONS, 2**53 - 1):
+        page = await place.queries.conversations(ListConversations(user_id=BUSY, limit=3, offset=offset))
+        wanted = range(offset + 1, min(offset + 4, CONVERSATIONS + 1))
+        assert [conversation.id for conversation in page.conversations] == list(wanted)
+        assert page.total == CONVERSATIONS
+    nobody = await place.queries.conversations(ListConversations(user_id=99))
+    assert (nobody.conversations, nobody.total) == ([], 0)
+
+
+async def test_who_is_in_no_table_is_unknown(place: Place) -> None:
+    assert await place.queries.is_known(BUSY)
+    assert not await place.queries.is_known(99)
+    assert await place.queries.history(999_999) is None
+    assert await place.queries.last_seen(BUSY) is None
+    assert (await place.queries.blocked(BUSY)).total == 0

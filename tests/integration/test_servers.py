@@ -1,0 +1,66 @@
+"""infra/kafka.py and infra/postgres.py against real servers."""
+
+from dataclasses import replace
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from infra import kafka, postgres
+from infra.kafka_topics import describe_topics
+from infra.settings import Settings
+from schemas.topics import IDS, TOPICS
+
+
+async def test_missing_topics_are_made_as_declared(settings: Settings) -> None:
+    await kafka.ensure_topics(replace(settings, partitions=2))
+
+    found = await describe_topics(settings)
+    assert {name: topic.partitions for name, topic in found.items()} == {t.name: t.partitions or 2 for t in TOPICS}
+    assert found[IDS].config["flush.messages"] == "1"
+
+
+async def test_topics_that_are_there_stay_as_they_are(settings: Settings) -> None:
+    await kafka.ensure_topics(replace(settings, partitions=2))
+    await kafka.ensure_topics(replace(settings, partitions=3))
+
+    assert {topic.partitions for topic in (await describe_topics(settings)).values()} == {1, 2}
+
+
+async def test_a_topic_that_contradicts_its_declaration_is_refused(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(**settings.kafka_options())
+    await admin.start()
+    await admin.create_topics([NewTopic(IDS, 3, 1)])
+    await admin.close()
+
+    with pytest.raises(kafka.TopicContradiction, match=r"topic chat\.ids: partitions must be 1, but is 3") as refused:
+        await kafka.ensure_topics(settings)
+    assert "topic chat.ids: retention.ms must be -1, but is 604800000" in str(refused.value)
+
+
+async def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None:
+    await kafka.ensure_topics(settings)
+    producer, consumer = kafka.producer(settings), kafka.consumer(settings)
+    await producer.start()
+    await producer.send_and_wait(IDS, b"value", headers=[("ce_id", b"1")])
+    await producer.stop()
+
+    await consumer.start()
+    consumer.assign([TopicPartition(IDS, 0)])
+    await consumer.seek_to_beginning()
+    record = await consumer.getone()
+    await consumer.stop()
+    assert (record.value, record.headers) == (b"value", (("ce_id", b"1"),))
+
+
+async def test_each_test_has_a_database_of_its_own(settings: Settings) -> None:
+    pool = await postgres.pool(settings)
+    await pool.execute("CREATE TABLE only_here ()")
+    assert await pool.fetchval("SELECT count(*) FROM pg_class WHERE relname = 'only_here'") == 1
+    await pool.close()
+
+
+async def test_a_pool_does_not_wait_for_ever_for_a_server(settings: Settings) -> None:
+    nowhere = replace(settings, database_url="postgresql://chat@127.0.0.1:1/chat")
+    with pytest.raises(TimeoutError):
+        await postgres.pool(nowhere, within=0.3)

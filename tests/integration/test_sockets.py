@@ -1,0 +1,312 @@
+"""Sockets on real servers: resumes over edges and out of the tables, places, presence, tokens, slow readers, stops."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from infra import log_start
+from infra.settings import Settings
+from infra.tokens import sign_token
+from tests.support.clients import Client, Frame, clients, new_user
+from tests.support.edges import edge_beside
+from tests.support.write_sides import worker
+
+PATIENCE_SECONDS = 20
+
+
+class Wire:
+    """A socket, frame by frame; keeps what a client must keep to resume."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+        self.cursor = ""
+        self.positions: dict[str, int] = {}
+
+    async def frame(self) -> Frame:
+        """Return the next frame."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            frame: Frame = json.loads(await self.connection.recv())
+        if "cursor" in frame:
+            self.cursor, self.positions = frame["cursor"], {}
+        if "position" in frame:
+            number, _, offset = frame["position"].partition(":")
+            self.positions[number] = max(int(offset), self.positions.get(number, -1))
+        return frame
+
+    async def until(self, kind: str) -> list[Frame]:
+        """Return the frames up to the next one of this type, and that one last."""
+        frames = [await self.frame()]
+        while frames[-1]["type"] != kind:
+            frames.append(await self.frame())
+        return frames
+
+    async def closed(self) -> tuple[int | None, list[Frame]]:
+        """Wait for the end; return its code, and what came before it."""
+        frames = []
+        try:
+            while True:
+                frames.append(await self.frame())
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else None, frames
+
+    async def tell(self, kind: str, **members: Any) -> None:
+        await self.connection.send(json.dumps({"type": kind, **members}))
+
+    @property
+    def given_back(self) -> str:
+        return f"&cursor={self.cursor}&positions={','.join(f'{n}:{at}' for n, at in self.positions.items())}"
+
+
+async def cut(wire: Wire) -> None:
+    """Lose a connection as a phone does, without a word."""
+    wire.connection.transport.abort()
+    await wire.connection.wait_closed()
+
+
+Dial = Callable[..., Awaitable[Wire]]
+
+
+@pytest.fixture
+async def dial(module_settings: Settings) -> AsyncIterator[Dial]:
+    """Connect a user at an edge, and disconnect at the end whoever is left."""
+    async with AsyncExitStack() as stack:
+
+        async def dialled(url: str, user: int, query: str = "", *, seconds: int = 3_600, **options: Any) -> Wire:
+            token = sign_token(module_settings, user, seconds=seconds)
+            address = f"{url.replace('http', 'ws', 1)}/chat/connect?token={token}{query}"
+            wire = Wire(await connect(address, **options))
+            # Not in order: a client that has not read everything would wait for the close frame behind it.
+            stack.push_async_callback(cut, wire)
+            return wire
+
+        yield dialled
+
+
+@pytest.fixture(scope="module")
+async def edges(module_settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    """Two edges and a worker."""
+    unlimited = replace(module_settings, messages_per_minute=0)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(edge_beside(unlimited))
+        second = await stack.enter_async_context(edge_beside(unlimited))
+        await stack.enter_async_context(worker(module_settings))
+        async with clients(module_settings, first) as (back_end,):
+            await back_end.until_tables()
+        yield first, second
+
+
+@pytest.fixture
+async def pair(module_settings: Settings, edges: tuple[str, str]) -> AsyncIterator[tuple[Client, Client, int]]:
+    """Two users in conversation."""
+    ada, bob = new_user(), new_user()
+    async with clients(module_settings, edges[0], ada, bob) as (alice, bert, back_end):
+        yield alice, bert, await back_end.open(ada, bob)
+
+
+Pair = tuple[Client, Client, int]
+
+
+async def test_a_gap_is_told_at_another_edge(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    alice, bert, conversation = pair
+    his = await dial(edges[0], bert.user)
+    assert (await his.frame())["resumed"] is False
+    await cut(his)
+    sent = [await alice.sent(conversation, f"message {number}") for number in range(20)]
+    again = await dial(edges[1], bert.user, his.given_back)
+    connected, *missed, heartbeat = await again.until("heartbeat")
+    assert connected["resumed"] is True
+    assert [frame["message_id"] for frame in missed if frame["type"] == "message"] == [
+        one["message_id"] for one in sent
+    ]
+    assert [frame["position"] for frame in missed if frame["type"] == "message"] == [one["position"] for one in sent]
+    assert heartbeat["cursor"] != connected["cursor"]
+
+
+async def test_a_gap_that_no_memory_covers_comes_out_of_the_tables(
+    dial: Dial, edges: tuple[str, str], pair: Pair, module_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bert, conversation = pair
+    his = await dial(edges[0], bert.user)
+    await his.frame()
+    await cut(his)
+    sent = [(await alice.sent(conversation, f"message {number}"))["message_id"] for number in range(120)]
+    await bert.http.put(f"/chat/messages/{sent[50]}/read")
+    await bert.http.post(f"/chat/conversations/{conversation}/block")
+    # An edge whose tail begins now: it remembers nothing of this.
+    monkeypatch.setattr(log_start, "LIMITS_REACH_BACK", dict.fromkeys(log_start.LIMITS_REACH_BACK, 0))
+    async with edge_beside(module_settings) as late:
+        again = await dial(late, bert.user, his.given_back)
+        _, *missed, heartbeat = await again.until("heartbeat")
+        assert "cursor" in heartbeat
+        assert [frame["message_id"] for frame in missed if frame["type"] == "message"] == sent
+        assert [frame["seq"] for frame in missed if frame["type"] == "read"] == [51]
+        assert missed[-1]["type"] == "blocked"
+
+
+async def test_what_the_client_has_seen_since_its_cursor_is_not_told_again(
+    dial: Dial, edges: tuple[str, str], pair: Pair
+) -> None:
+    alice, bert, conversation = pair
+    his = await dial(edges[0], bert.user)
+    await his.frame()
+    await alice.sent(conversation, "seen")
+    await his.until("message")
+    await cut(his)
+    await alice.sent(conversation, "missed")
+    again = await dial(edges[0], bert.user, his.given_back)
+    frames = await again.until("heartbeat")
+    assert [frame["content"] for frame in frames if frame["type"] == "message"] == ["missed"]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("&cursor=nonsense", "malformed_cursor"),
+        ("&cursor=7.AQAAAAAAAAAA", "unknown_epoch"),
+        ("&cursor={cursor}&positions=x", "malformed_cursor"),
+        ("&cursor={cursor}&positions=0:999999999", "outside_log"),
+    ],
+)
+async def test_a_cursor_that_is_no_good_is_told_so(
+    dial: Dial, edges: tuple[str, str], pair: Pair, query: str, reason: str
+) -> None:
+    _, bert, _ = pair
+    his = await dial(edges[0], bert.user)
+    await his.frame()
+    again = await dial(edges[0], bert.user, query.replace("{cursor}", his.cursor))
+    connected, *_, resync = await again.until("resync")
+    assert (connected["resumed"], resync["reason"]) == (False, reason)
+    assert resync["cursor"]
+
+
+async def test_a_socket_that_resumes_replaces_the_old_one_at_whichever_edge(
+    dial: Dial, edges: tuple[str, str], pair: Pair
+) -> None:
+    _, bert, _ = pair
+    wires = [await dial(edges[0], bert.user) for _ in range(5)]
+    for wire in wires:
+        await wire.frame()
+    again = await dial(edges[1], bert.user, wires[0].given_back)
+    assert (await again.frame())["resumed"] is True
+    code, _ = await wires[0].closed()
+    assert code == 1000
+
+
+async def test_a_sixth_socket_is_told_why_and_closed(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    _, bert, _ = pair
+    wires = [await dial(edges[number % 2], bert.user) for number in range(5)]
+    assert [(await wire.frame())["type"] for wire in wires] == ["connected"] * 5
+    code, (error,) = await (await dial(edges[0], bert.user)).closed()
+    assert (code, error["code"]) == (4429, "RATE_LIMITED")
+    assert error["details"]["retry_after"] > 0
+
+
+async def test_of_ten_that_come_at_once_to_two_edges_five_stay(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    _, bert, _ = pair
+    wires = await asyncio.gather(*(dial(edges[number % 2], bert.user) for number in range(10)))
+    first = [(await wire.frame())["type"] for wire in wires]
+    assert sorted(first) == ["connected"] * 5 + ["error"] * 5
+
+
+async def test_partners_see_each_other_come_and_go_over_edges(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    alice, bert, _ = pair
+    hers = await dial(edges[0], alice.user)
+    await hers.frame()
+    his = await dial(edges[1], bert.user)
+    assert (await hers.until("online"))[-1]["user_id"] == bert.user
+    assert (await his.until("online"))[-1]["user_id"] == alice.user
+    await his.connection.close()
+    offline = (await hers.until("offline"))[-1]
+    assert offline["user_id"] == bert.user
+    assert offline["last_seen"]
+
+
+async def test_the_end_of_the_token_closes_and_a_fresh_one_prolongs(
+    dial: Dial, edges: tuple[str, str], pair: Pair, module_settings: Settings
+) -> None:
+    _, bert, _ = pair
+    short, prolonged = [await dial(edges[0], bert.user, seconds=3) for _ in range(2)]
+    await prolonged.tell("auth", token=sign_token(module_settings, bert.user, seconds=60))
+    code, frames = await short.closed()
+    assert (code, frames[-1]["code"]) == (4401, "TOKEN_EXPIRED")
+    await prolonged.tell("ping", ref="still here")
+    assert (await prolonged.until("pong"))[-1]["ref"] == "still here"
+
+
+async def test_a_client_that_never_reads_is_closed_and_resumes_where_it_was(
+    dial: Dial, edges: tuple[str, str], pair: Pair
+) -> None:
+    alice, bert, conversation = pair
+    his = await dial(edges[0], bert.user, max_queue=1, compression=None)
+    his.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1_024)
+    await his.frame()
+    hers = await dial(edges[0], alice.user)
+    count, content = 1_500, "x" * 4_000
+    for number in range(count):
+        await hers.tell("message", conversation_id=conversation, content=content, client_id=str(number))
+        if number >= 100:
+            await hers.until("ack")
+    for _ in range(100):
+        await hers.until("ack")
+    code, before = await his.closed()
+    assert code in (4413, None), "whoever takes nothing at all does not get the close frame either"
+    again = await dial(edges[0], bert.user, his.given_back)
+    got = [frame["seq"] for frame in before if frame["type"] == "message"]
+    while not got or got[-1] < count:
+        frame = await again.frame()
+        if frame["type"] == "message":
+            got.append(frame["seq"])
+    assert got == list(range(1, count + 1))
+
+
+async def test_an_edge_that_stops_answers_what_is_under_way_and_says_going_away(
+    dial: Dial, pair: Pair, module_settings: Settings
+) -> None:
+    alice, bert, conversation = pair
+    async with edge_beside(replace(module_settings, messages_per_minute=0)) as leaving:
+        hers = await dial(leaving, alice.user)
+        await hers.frame()
+        for number in range(50):
+            await hers.tell("message", conversation_id=conversation, content="x", client_id=str(number))
+        await hers.tell("ping")
+        before = await hers.until("pong")  # by then all of them are in line
+        ending = asyncio.ensure_future(hers.closed())
+    code, frames = await ending
+    assert code == 1001
+    acked = {frame["message_id"] for frame in before + frames if frame["type"] == "ack"}
+    assert len(acked) == 50, "what was under way is answered"
+    assert acked == {message["id"] for message in (await bert.history(conversation, limit=200))["messages"]}
+
+
+async def test_batches_are_for_who_asked(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    alice, bert, conversation = pair
+    his = await dial(edges[0], bert.user, "&batch=1")
+    hers = await dial(edges[0], alice.user)
+    for number in range(50):
+        await hers.tell("message", conversation_id=conversation, content="x", client_id=str(number))
+    seqs: list[int] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(seqs) < 50:
+            got = json.loads(await his.connection.recv())
+            for frame in got if isinstance(got, list) else [got]:
+                seqs += [frame["seq"]] if frame["type"] == "message" else []
+    assert seqs == list(range(1, 51))
+
+
+async def test_compression_is_used_when_it_is_offered(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    alice, bert, conversation = pair
+    compressed = await dial(edges[0], bert.user)
+    plain = await dial(edges[0], bert.user, compression=None)
+    assert compressed.connection.protocol.extensions
+    assert not plain.connection.protocol.extensions
+    await alice.sent(conversation, "y" * 2_000)
+    for wire in (compressed, plain):
+        assert (await wire.until("message"))[-1]["content"] == "y" * 2_000

@@ -1,0 +1,153 @@
+"""`chat up` as a whole: what it starts, what it survives, what it refuses, and how it ends."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from infra import running
+from infra.embedded.ports import LOOPBACK
+from infra.http_client import Answer, ask
+from tests.support.system import System, start_system
+
+
+async def until(true: Callable[[], bool], within: float = 30) -> None:
+    """Wait for a condition, with a bound."""
+    async with asyncio.timeout(within):
+        while not true():
+            await asyncio.sleep(0.05)
+
+
+async def lists(system: System, within: float = 60) -> Answer:
+    """Return user 1's conversations as soon as they can be read."""
+    async with asyncio.timeout(within):
+        while True:
+            try:
+                answer = await ask("GET", f"{system.url}/chat/conversations?user_id=1", token=system.token(1))
+                if answer.status != 503:
+                    return answer
+            except OSError:
+                pass
+            await asyncio.sleep(0.1)
+
+
+async def up(home: Path, *options: str, **environ: str) -> tuple[int | None, list[str]]:
+    """Run `chat up` where it must not come up; return its status and what it said."""
+    home.mkdir(exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "infra.cli",
+        "up",
+        *options,
+        env={**os.environ, "CHAT_HOME": str(home), **environ},
+        cwd=home,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, said.decode().splitlines()
+
+
+async def test_everything_serves_and_says_where(system: System) -> None:
+    assert (await ask("GET", f"{system.url}/readyz")).status == 200
+    found = running.read_running(system.home)
+    assert found is not None
+    assert (found.url, found.edges, found.kafka_bootstrap_servers) == (system.url, system.edges, system.kafka)
+    assert set(found.parts) == {"kafka-1", "postgres", "worker-1", "edge-1"}
+    listed = await lists(system)
+    assert [conversation["other_user_name"] for conversation in listed.content["conversations"]] == ["Ben"]
+
+
+async def test_a_killed_part_is_started_again_and_named() -> None:
+    async with start_system() as system:
+        for name in ("edge-1", "worker-1", "postgres", "kafka-1"):
+            before = system.part(name)
+            os.kill(before.pid, signal.SIGKILL)
+            await until(lambda name=name, before=before: system.part(name) != before)  # type: ignore[misc]
+            assert f"chat: {name} was killed by SIGKILL; starting it again in 0.5 s" in system.output()
+        await until(lambda: system.part("edge-1").alive())
+        assert (await lists(system)).status == 200
+
+
+async def test_two_edges_share_an_address_and_each_has_its_own() -> None:
+    async with start_system("--edges", "2", "--workers", "2") as system:
+        assert len({system.url, *system.edges}) == 3
+        for url in (system.url, *system.edges):
+            assert (await ask("GET", f"{url}/readyz")).status == 200
+        os.kill(system.part("edge-2").pid, signal.SIGKILL)
+        # The address that they share goes on.
+        assert (await ask("GET", f"{system.edges[0]}/readyz")).status == 200
+
+
+async def test_a_second_start_finds_everything(home: Path) -> None:
+    own = home / "twice"
+    async with start_system(home=own) as system:
+        conversation = (await lists(system)).content["conversations"][0]["id"]
+        body = {"conversation_id": conversation, "user_id": 1, "content": "still there?"}
+        sent = await ask("POST", f"{system.url}/chat/messages", token=system.token(1), content=body)
+        assert sent.status == 201
+        processes = list((running.read_running(own) or pytest.fail("nothing runs")).parts.values())
+    assert running.read_running(own) is None
+    assert not any(process.alive() for process in processes)
+
+    async with start_system(home=own) as system:
+        listed = (await lists(system)).content["conversations"]
+    assert [(entry["id"], entry["last_message"]) for entry in listed] == [(conversation, "still there?")]
+
+
+async def test_ctrl_c_ends_all_in_order_and_cleanly() -> None:
+    async with start_system() as system:
+        os.kill(system.child.identity.pid, signal.SIGINT)
+        assert await system.child.ended() == 0
+        logs = {path.stem: path.read_text() for path in (system.home / "logs").glob("*.log")}
+        assert "database system is shut down" in logs["postgres"]
+        assert "Traceback" not in logs["edge-1"] + logs["worker-1"]
+        assert system.output().endswith("chat: stopping\n")
+
+
+async def test_nothing_is_left_when_it_is_killed(home: Path) -> None:
+    own = home / "killed"
+    async with start_system(home=own) as system:
+        processes = list((running.read_running(own) or pytest.fail("nothing runs")).parts.values())
+        system.child.kill()
+        await until(lambda: not any(process.alive() for process in processes))
+    # What it held is free again.
+    async with start_system(home=own) as system:
+        assert (await lists(system)).status == 200
+
+
+async def test_a_second_system_in_the_same_home_is_refused(system: System) -> None:
+    status, said = await up(system.home)
+    assert (status, len(said)) == (1, 1)
+    assert f"`chat up` runs in {system.home} already (process {system.child.identity.pid})" in said[0]
+
+
+async def test_a_taken_port_is_one_line(home: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        status, said = await up(home / "taken", "--port", str(port))
+    assert status == 1
+    assert said == [f"Error: port {port} of {LOOPBACK} is taken: choose another with --port or CHAT_PORT"]
+
+
+async def test_given_servers_are_used_and_nothing_else_is_started(system: System, home: Path) -> None:
+    given = {"KAFKA_BOOTSTRAP_SERVERS": system.kafka, "DATABASE_URL": system.database_url}
+    async with start_system(home=home / "given", **given, CHAT_JWT_SECRET=system.settings.jwt_secret) as other:
+        assert set((running.read_running(other.home) or pytest.fail("nothing runs")).parts) == {"worker-1", "edge-1"}
+        # The same log and the same tables, by another door.
+        assert (await lists(other)).content == (await lists(system)).content
+
+
+async def test_the_database_asks_for_its_password(system: System) -> None:
+    address = system.database_url.rpartition("@")[2]
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(f"postgresql://chat:wrong@{address}")

@@ -1,0 +1,130 @@
+"""What tests of projections do: append records, run a worker, wait, and take all tables out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from infra import kafka, log_start
+from infra.settings import Settings
+from projections import worker
+from schemas.ids import Partition
+from schemas.times import write_time
+from tests.histories import Entry
+from tests.oracle import TABLES, Tables
+
+CAUGHT_UP_SECONDS = 60.0
+
+_COLUMNS = {"dead_letters": "topic, partition, record_offset"}
+
+
+async def append(settings: Settings, entries: Iterable[Entry]) -> None:
+    """Write records where they belong, and check that they came to lie there."""
+    await log_start.ensure(settings)
+    producer = kafka.producer(settings)
+    await producer.start()
+    try:
+        sent = [
+            (
+                entry,
+                await producer.send(
+                    entry.topic, entry.value, key=entry.key, partition=entry.partition, headers=list(entry.headers)
+                ),
+            )
+            for entry in entries
+        ]
+        for entry, future in sent:
+            assert (await future).offset == entry.offset
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def working(settings: Settings, instance: str | None = None) -> AsyncIterator["asyncio.Task[None]"]:
+    """Run a worker in this process; at the end it stops in order, and what it raised is raised."""
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(worker.work(settings, instance, stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await task
+
+
+async def caught_up(settings: Settings, log: Mapping[Partition, Sequence[Entry]], schema: str = "chat_g1") -> None:
+    """Wait until the tables stand at the ends of these partitions."""
+    wanted = {partition: len(entries) for partition, entries in log.items()}
+    stored: dict[Partition, int] = {}
+    connection = await asyncpg.connect(settings.database())
+    try:
+        async with asyncio.timeout(CAUGHT_UP_SECONDS):
+            while any(stored.get(partition, 0) < end for partition, end in wanted.items()):
+                await asyncio.sleep(0.02)
+                try:
+                    rows = await connection.fetch(f"SELECT topic, partition, next_offset FROM {schema}.positions")
+                except asyncpg.UndefinedTableError:
+                    continue
+                stored = {Partition(row[0], row[1]): row[2] for row in rows}
+    except TimeoutError:
+        raise AssertionError(f"the tables stand at {stored}, and not at {wanted}") from None
+    finally:
+        await connection.close()
+
+
+async def run_sql(settings: Settings, sql: str) -> list[Any]:
+    """Run a statement on a connection of its own."""
+    connection = await asyncpg.connect(settings.database())
+    try:
+        return list(await connection.fetch(sql))
+    finally:
+        await connection.close()
+
+
+async def until(settings: Settings, sql: str) -> None:
+    """Wait until a query returns a row."""
+    async with asyncio.timeout(CAUGHT_UP_SECONDS):
+        while True:
+            try:
+                if await run_sql(settings, sql):
+                    return
+            except asyncpg.UndefinedTableError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def tables(settings: Settings, schema: str = "chat_g1") -> Tables:
+    """Return all rows of all tables of a generation."""
+    return await tables_at(settings.database(), schema)
+
+
+async def tables_at(url: str, schema: str = "chat_g1") -> Tables:
+    """Return all rows of all tables, times as text; positions at which nothing was applied are left out."""
+    connection = await asyncpg.connect(url)
+    try:
+        found: Tables = {}
+        for table in TABLES:
+            rows = await connection.fetch(f"SELECT {_COLUMNS.get(table, '*')} FROM {schema}.{table}")
+            found[table] = {tuple(_text(value) for value in row) for row in rows}
+            assert len(found[table]) == len(rows), f"{table} has rows twice"
+    finally:
+        await connection.close()
+    found["positions"] = {row for row in found["positions"] if row[2]}
+    return found
+
+
+def assert_same(found: Tables, wanted: Tables) -> None:
+    """Compare table by table, so that a difference can be read."""
+    for table in TABLES:
+        missing, extra = (
+            sorted(rows, key=repr) for rows in (wanted[table] - found[table], found[table] - wanted[table])
+        )
+        wrong = f"{table}: {len(missing)} rows are missing, {len(extra)} should not be there: "
+        assert (missing, extra) == ([], []), wrong + f"{missing[:3]}; {extra[:3]}"
+
+
+def _text(value: Any) -> Any:
+    return write_time(value) if isinstance(value, datetime) else value

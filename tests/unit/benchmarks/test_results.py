@@ -1,0 +1,34 @@
+from benchmarks.results import Run, flat, read, write
+
+
+def test_nested_numbers_become_one_level() -> None:
+    raw = {"mode": "open", "latency_ms": {"p50": 1.5, "p99": 9}, "list": [1]}
+    assert flat(raw) == {"mode": "open", "latency_ms.p50": 1.5, "latency_ms.p99": 9}
+
+
+def test_a_run_is_read_as_it_was_written() -> None:
+    run = Run(kind="full", begun="2026-01-31T00:00:00+00:00", commit="abc")
+    run.add("chat", "closed", {"delivered_per_s": 7_000.5, "mode": "closed"})
+    assert read(write(run)) == run
+
+
+def test_the_median_is_of_the_trials_that_have_the_field() -> None:
+    run = Run(kind="full", begun="")
+    for trial in ({"seconds": 1.0}, {"seconds": 3.0}, {"seconds": 8.0}, {"other": 1.0}):
+        run.add("chat", "start", dict(trial))
+    assert run.median("chat", "start", "seconds") == 3
+    assert run.median("chat", "start", "nothing") is None
+    assert run.median("chat", "never", "seconds") is None
+
+
+def test_adding_to_an_earlier_run_replaces_what_was_measured_again() -> None:
+    earlier, now = (
+        Run(kind="full", begun="", commit="old", minutes=3),
+        Run(kind="full", begun="", commit="new", minutes=2),
+    )
+    for name in ("closed", "window"):
+        earlier.add("chat", name, {"delivered_per_s": 1.0})
+    now.add("chat", "closed", {"delivered_per_s": 2.0})
+    now.keep(earlier)
+    assert [(one.name, one.commit) for one in now.measures] == [("window", "old"), ("closed", "new")]
+    assert now.minutes == 5

@@ -1,0 +1,64 @@
+"""Which conversations stay in memory."""
+
+from command_api.kept import Kept, Known
+from schemas.conversation import Conversation, Member
+from schemas.events import AsOf, MessageSent
+from schemas.ids import Partition
+
+PARTITION = Partition("chat.conversations", 0)
+TIME = "2026-01-01T00:00:00.000Z"
+
+
+def known(number: int, *, claims: int = 0) -> Known:
+    members = (Member(user_id=2 * number), Member(user_id=2 * number + 1))
+    conversation = Conversation(id=number, members=members, opened_at=TIME)
+    return Known(conversation, PARTITION, set(range(claims)), complete=True)
+
+
+def message(of: Known, client_id: str) -> MessageSent:
+    sender, recipient = of.conversation.members
+    return MessageSent(
+        message_id=1,
+        conversation_id=of.conversation.id,
+        sender_id=sender.user_id,
+        recipient_id=recipient.user_id,
+        content="x",
+        content_type="text",
+        client_id=client_id,
+        sent_at=TIME,
+        as_of=AsOf(0),
+    )
+
+
+def test_the_one_that_was_not_used_for_longest_goes() -> None:
+    kept = Kept(most=2)
+    for number in (1, 2):
+        kept.add(known(number))
+    kept.of_id(1)
+    kept.add(known(3))
+    assert [number for number in (1, 2, 3) if kept.of_id(number)] == [1, 3]
+    assert kept.of_key("4:5") is None
+
+
+def test_one_that_a_command_is_using_stays() -> None:
+    kept = Kept(most=1)
+    with kept.add(known(1)).pinned():
+        kept.add(known(2))
+        kept.drop()
+        assert kept.of_id(1) is not None
+        assert kept.of_id(2) is None
+    kept.drop()
+    assert kept.of_id(1) is None
+
+
+def test_client_ids_count_however_few_the_conversations_are() -> None:
+    kept = Kept(most=100, most_claims=5)
+    kept.add(known(1, claims=3))
+    small = kept.add(known(2))
+    for number in range(2):
+        kept.fold(small, message(small, f"a-{number}"))
+    assert kept.of_id(1) is not None
+    kept.of_id(2)
+    kept.fold(small, message(small, "b"))
+    assert kept.of_id(1) is None
+    assert kept.of_id(2) is small

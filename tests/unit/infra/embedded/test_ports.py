@@ -1,0 +1,42 @@
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.embedded.ports import LOOPBACK, free_ports, is_free, kept_ports
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_that_somebody_listens_on_is_taken(taken: int) -> None:
+    assert not is_free(taken)
+
+
+def test_ports_are_free_and_different_the_wanted_ones_first(taken: int) -> None:
+    (wanted,) = free_ports(1)
+    ports = free_ports(4, [taken, wanted])
+    assert ports[0] == wanted
+    assert len(set(ports)) == 4
+    assert taken not in ports
+
+
+def test_the_same_ports_are_taken_again_as_far_as_they_are_free(tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    first = kept_ports(file, 3)
+    assert kept_ports(file, 3) == first
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, first[1]))
+        listener.listen()
+        assert kept_ports(file, 3)[:2] == [first[0], first[2]]
+
+
+def test_a_broken_note_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / "ports.json").write_text("{")
+    assert len(kept_ports(tmp_path / "ports.json", 2)) == 2

@@ -1,0 +1,26 @@
+"""The broker's time follows the records, not this machine's wall clock."""
+
+import time
+
+import pytest
+
+from infra.clock import BrokerClock
+
+
+def test_before_the_first_record_there_is_no_time() -> None:
+    with pytest.raises(RuntimeError, match="not known"):
+        BrokerClock().now()
+
+
+def test_it_goes_by_the_append_timestamps_whatever_the_wall_clock_says() -> None:
+    clock = BrokerClock()
+    an_hour_ahead = time.time_ns() // 1_000_000 + 3_600_000
+    clock.observe(an_hour_ahead)
+    assert 0 <= clock.now() - an_hour_ahead < 1_000
+
+
+def test_a_record_that_is_read_late_does_not_turn_it_back() -> None:
+    clock = BrokerClock()
+    clock.observe(1_000_000)
+    clock.observe(500_000)
+    assert clock.now() >= 1_000_000

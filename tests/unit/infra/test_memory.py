@@ -1,0 +1,71 @@
+"""What the tail remembers, and what it forgets."""
+
+import pytest
+
+from infra.memory import Entry, Memory
+from schemas.events import AsOf, ConversationOpened, Fact, MessageSent
+from schemas.ids import Partition
+from schemas.judge import COUNTED, Judgement, Verdict
+
+PARTITION = Partition("chat.conversations", 0)
+TIME = "2026-01-01T00:00:00.000Z"
+
+
+def message(number: int, *, sender: int = 1, recipient: int = 2) -> MessageSent:
+    return MessageSent(
+        message_id=number,
+        conversation_id=10,
+        sender_id=sender,
+        recipient_id=recipient,
+        content="x",
+        content_type="text",
+        client_id=f"c{number}",
+        sent_at=TIME,
+        as_of=AsOf(0),
+    )
+
+
+def entry(offset: int, event: Fact | None, judgement: Judgement = COUNTED) -> Entry:
+    return Entry(PARTITION, offset, 0, f"id-{offset}", event, judgement)
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory(begin=100, bound=3)
+
+
+def test_a_message_is_found_by_its_id_and_by_its_pair(memory: Memory) -> None:
+    memory.add(entry(100, message(7)))
+    found = memory.message(7)
+    assert found is not None
+    assert found.offset == 100
+    assert [of_pair.offset for of_pair in memory.of_key("1:2")] == [100]
+    assert memory.of_key("1:2", since=101) == []
+
+
+def test_a_void_message_is_remembered_in_order_but_found_nowhere(memory: Memory) -> None:
+    memory.add(entry(100, message(7), Judgement(Verdict.BLOCKED)))
+    assert [remembered.offset for remembered in memory.since(100)] == [100]
+    assert memory.message(7) is None
+    assert memory.of_key("1:2") == []
+
+
+def test_what_is_beyond_the_bound_is_forgotten_everywhere(memory: Memory) -> None:
+    opened = ConversationOpened(conversation_id=10, user_id=1, other_user_id=2, opened_at=TIME, as_of=AsOf(0))
+    memory.add(entry(100, opened))
+    assert memory.opened(10) == "1:2"
+    for offset in range(101, 105):
+        memory.add(entry(offset, message(offset, sender=3, recipient=4)))
+    assert memory.opened(10) is None
+    assert memory.message(101) is None
+    assert memory.of_key("1:2") == []
+    assert not memory.covers(101)
+    assert memory.covers(102)
+
+
+def test_a_slice_begins_where_it_is_asked_to(memory: Memory) -> None:
+    for offset in range(100, 103):
+        memory.add(entry(offset, None))
+    assert [remembered.offset for remembered in memory.since(101)] == [101, 102]
+    assert list(memory.since(103)) == []
+    assert memory.covers(100)

@@ -1,0 +1,23 @@
+"""projections/commands/rebuild.py: what the person at the terminal sees."""
+
+import pytest
+
+from projections.build import Stage
+from projections.commands.rebuild import Progress, describe
+
+
+def test_a_stage_has_records_rate_and_time_left() -> None:
+    assert describe(Stage("filling", 1_500, 3_000), 500.0) == (
+        "filling [############------------] 50%  1,500 of 3,000 records, 500/s, 3 s left"
+    )
+    assert describe(Stage("filling", 0, 3_000), 0.0).endswith("0 of 3,000 records, 0/s")
+    assert describe(Stage("comparing"), 0.0) == "comparing …"
+
+
+def test_where_nobody_watches_there_is_a_line_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    for done in (0, 10, 20):
+        progress.tell(Stage("filling", done, 20))
+    progress.tell(Stage("comparing"))
+    progress.end()
+    assert [line.split(" ")[0] for line in capsys.readouterr().err.splitlines()] == ["filling", "comparing"]

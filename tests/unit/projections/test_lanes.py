@@ -1,0 +1,144 @@
+"""projections/lanes.py: slabs go to the lane of their seek, and no more is fetched than lanes can hold."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from projections import lanes
+from projections.lane import Lane
+from projections.lanes import Lanes
+from projections.refusal import GaveUp
+from projections.tables.positions import Fenced, Stored
+from schemas import topics
+from schemas.ids import Partition
+
+HERE, THERE = Partition(topics.CONVERSATIONS, 0), Partition(topics.CONVERSATIONS, 1)
+
+
+class FakeDatabase:
+    """Positions, and nothing else."""
+
+    def __init__(self) -> None:
+        self.rows = [(*HERE, 0, None, False, None), (*THERE, 0, None, False, None)]
+
+    def transaction(self) -> Any:
+        return self
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def fetch(self, _: str) -> list[Any]:
+        return self.rows
+
+
+class Told:
+    """What was taken, and what happened."""
+
+    def __init__(self) -> None:
+        self.taken: list[Any] = []
+        self.fenced = 0
+        self.failures: list[BaseException] = []
+        self.holding = asyncio.Event()
+        self.holding.set()
+        self.fails: BaseException | None = None
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    told = Told()
+
+    async def take(_: Lane, records: Sequence[Any]) -> None:
+        await told.holding.wait()
+        if told.fails:
+            raise told.fails
+        told.taken.append(list(records))
+
+    monkeypatch.setattr(Lane, "take", take)
+    return told
+
+
+async def opened(told: Told, *partitions: Partition) -> Any:
+    def fenced() -> None:
+        told.fenced += 1
+
+    made = Lanes(FakeDatabase(), on_fenced=fenced, on_failure=told.failures.append)  # type: ignore[arg-type]
+    await made.open(dict.fromkeys(partitions, (0, 100)))
+    return made
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_slabs_of_an_earlier_seek_are_dropped_also_before_the_next_one(told: Told) -> None:
+    made = await opened(told, HERE)
+    made.deliver(HERE, 0, ["before the first seek"])
+    made.start(1)
+    made.deliver(HERE, 1, ["a"])
+    await settled()
+    await made.open({HERE: (0, 100)})
+    made.deliver(HERE, 1, ["fetched before, delivered after"])
+    made.start(2)
+    made.deliver(HERE, 1, ["late"])
+    made.deliver(HERE, 2, ["b"])
+    await settled()
+    await made.close()
+    assert told.taken == [["a"], ["b"]]
+
+
+async def test_what_comes_while_a_lane_works_becomes_one_batch(told: Told) -> None:
+    made = await opened(told, HERE, THERE)
+    made.start(1)
+    told.holding.clear()
+    made.deliver(HERE, 1, ["a"])
+    await settled()
+    made.deliver(HERE, 1, ["b"])
+    made.deliver(HERE, 1, ["c", "d"])
+    made.deliver(THERE, 1, ["x"])
+    told.holding.set()
+    await settled()
+    await made.close()
+    assert sorted(told.taken) == [["a"], ["b", "c", "d"], ["x"]]
+
+
+async def test_no_more_is_fetched_while_lanes_are_full(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "QUEUED_RECORDS", 3)
+    made = await opened(told, HERE)
+    made.start(1)
+    told.holding.clear()
+    made.deliver(HERE, 1, [1, 2, 3])
+    waiting = asyncio.ensure_future(made.room())
+    await settled()
+    assert not waiting.done()
+    told.holding.set()
+    await asyncio.wait_for(waiting, 5)
+    await made.close()
+
+
+@pytest.mark.parametrize(("raised", "fenced"), [(Fenced(HERE, 0), 1), (GaveUp("away"), 0)])
+async def test_a_fenced_lane_looks_again_and_any_other_failure_ends_the_worker(
+    told: Told, raised: BaseException, fenced: int
+) -> None:
+    made = await opened(told, HERE)
+    made.start(1)
+    told.fails = raised
+    made.deliver(HERE, 1, ["a"])
+    await settled()
+    assert (told.fenced, len(told.failures)) == (fenced, 1 - fenced)
+    made.deliver(HERE, 1, ["b"])
+    await settled()
+    assert told.taken == []
+    await made.close()
+
+
+async def test_a_lane_begins_where_the_tables_stand(told: Told) -> None:
+    made = Lanes(FakeDatabase(), on_fenced=lambda: None, on_failure=told.failures.append)  # type: ignore[arg-type]
+    assert await made.open({HERE: (0, 5), THERE: (0, 0)}) == {HERE: 0, THERE: 0}
+    assert made.positions() == {HERE: 0, THERE: 0}
+    assert Stored(*FakeDatabase().rows[0][2:]) == Stored(0, None)
