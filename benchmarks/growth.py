@@ -1,0 +1,112 @@
+"""What grows and should not matter: each measure again with little and with much of it.
+
+Messages in a conversation, conversations of a user, open sockets, edges and partitions. How fast read tables are made
+anew from a longer log is in projection.py.
+"""
+
+import asyncio
+import dataclasses
+
+import msgspec
+
+from benchmarks.bench import Bench, vary
+from benchmarks.filling import Conversation, filling
+from benchmarks.loops import on_uvloop
+from benchmarks.plan import Plan
+from benchmarks.rest import DEEP_CONNECTIONS, Asked, Asking, pages
+from benchmarks.results import Run
+from benchmarks.sockets import Talk, wait_idly
+from benchmarks.stack import FLUSHED, Stack, Variant, started
+
+SYSTEM = "growth"
+MESSAGES = (10, 10_000, 1_000_000)
+CONVERSATIONS = (10, 10_000)
+SOCKETS = (100, 10_000)
+PARTITIONS = (1, 2, 4, 8)
+EDGES = (1, 2)
+USERS_FROM = 3_000_001
+CONNECTS_PER_SECOND = 200
+NAME = "{} = {:,}: {}"
+
+
+async def lengths(bench: Bench) -> None:
+    """Pages of longer and longer histories, and of longer and longer lists, without caches."""
+    async with started(bench.home / "growth", CHAT_CACHES="0") as stack:
+        histories, users = await on_uvloop(_fill(stack, bench.plan))
+        await stack.caught_up()
+        asking = Asking(stack, bench.generator, bench.plan)
+        asked = {NAME.format("messages", n, "history"): pages(one, n) for n, one in histories.items()}
+        asked |= {NAME.format("messages", n, "list"): _list(one.user_id, 1) for n, one in histories.items()}
+        asked |= {NAME.format("conversations", n, "list"): _list(user, n) for n, user in users.items()}
+        for _ in range(bench.plan.trials):
+            for name, requests in asked.items():
+                bench.run.add(SYSTEM, name, await asking.closed(requests, DEEP_CONNECTIONS))
+
+
+async def _fill(stack: Stack, plan: Plan) -> tuple[dict[int, Conversation], dict[int, int]]:
+    """Return a conversation for each of MESSAGES, and a user for each of CONVERSATIONS."""
+    histories, users, user = {}, {}, USERS_FROM
+    async with filling(stack.settings) as filler:
+        for number in _up_to(plan.deep, MESSAGES):
+            (histories[number],) = await filler.open([(user, user + 1)])
+            await filler.send(histories[number], number)
+            user += 2
+        for number in _up_to(plan.conversations, CONVERSATIONS):
+            opened = await filler.open((user, user + other) for other in range(1, number + 1))
+            for conversation in opened:
+                await filler.send(conversation, 1)
+            users[number] = user
+            user += number + 1
+    return histories, users
+
+
+def _up_to(most: int, numbers: tuple[int, ...]) -> list[int]:
+    return [number for number in numbers if number <= most]
+
+
+def _list(user: int, conversations: int) -> list[Asked]:
+    """Ask for any page of a user's conversations."""
+    path = f"/chat/conversations?user_id={user}&limit=20&offset="
+    return [("GET", f"{path}{offset}", user, None) for offset in range(0, max(1, conversations - 20), 20)]
+
+
+async def open_sockets(bench: Bench) -> None:
+    """The latency of some pairs while more and more others are connected."""
+    for number in _up_to(2 * bench.plan.sockets, SOCKETS):
+        async with started(bench.home / "growth-sockets") as stack:
+            talking = await asyncio.to_thread(Talk.seeded, stack, bench.generator, bench.plan)
+            connecting = 5 + number / CONNECTS_PER_SECOND
+            load = (bench.plan.warmup + bench.plan.seconds + 5) * bench.plan.trials
+            waiting = asyncio.create_task(wait_idly(stack, bench.generator, number, connecting + load))
+            try:
+                await asyncio.sleep(connecting)
+                for _ in range(bench.plan.trials):
+                    bench.run.add(SYSTEM, NAME.format("sockets", number, "open"), await talking.trial("open"))
+                bench.run.add(SYSTEM, NAME.format("sockets", number, "idle"), await waiting)
+            finally:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def edges_and_partitions(bench: Bench) -> None:
+    """The closed loop and 500 a second with more edges behind one address, and with more partitions of the log."""
+    plan = msgspec.structs.replace(bench.plan, trials=max(1, bench.plan.trials - 1))
+    for number in EDGES:
+        await _vary(bench, plan, "edges", number, ("--edges", str(number)), {})
+    for number in PARTITIONS:
+        await _vary(bench, plan, "partitions", number, (), {"CHAT_PARTITIONS": str(number)})
+
+
+async def _vary(
+    bench: Bench, plan: Plan, what: str, number: int, options: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    name = f"{what}-{number}"
+    own = dataclasses.replace(bench, run=Run(kind="", begun=""), plan=plan)
+    variant = Variant(name=name, promise=FLUSHED.promise, options=options, environ=environ)
+    await vary(own, variant, ("closed", "open"))
+    for measure in own.run.measures:
+        for trial in measure.trials:
+            bench.run.add(SYSTEM, NAME.format(what, number, measure.name), trial)
+
+
+SERIES = {"lengths": lengths, "sockets": open_sockets, "edges and partitions": edges_and_partitions}
