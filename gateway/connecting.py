@@ -54,6 +54,15 @@ def wire_of(scope: Scope) -> Wire:
     return wire
 
 
+async def accept(wire: Wire, scope: Scope, send: Send) -> bool:
+    """End the handshake; False when the client did not wait for it."""
+    if wire.gone:
+        return False
+    await send({"type": "websocket.accept", "subprotocol": subprotocol(scope)})
+    wire.forget_handshake()
+    return True
+
+
 def subprotocol(scope: Scope) -> str | None:
     """Return what the server selects: ours if it was offered."""
     return SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None

@@ -6,6 +6,7 @@ edge still runs.
 
 import asyncio
 import logging
+from typing import NamedTuple
 
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
@@ -36,6 +37,14 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 2.0
 """How long a stop waits for answers that are under way, and for what is left to be written down."""
+
+
+class Admitted(NamedTuple):
+    """A socket that may stay, what it resumes from, and why it cannot resume (`resync`), if so."""
+
+    connection: Connection
+    cursor: Cursor | None
+    reason: str | None
 
 
 class Live:
@@ -100,40 +109,48 @@ class Live:
             await connecting.refuse(send)
             wire.answered()
             return
-        await send({"type": "websocket.accept", "subprotocol": connecting.subprotocol(scope)})
-        wire.forget_handshake()
-        if self._stopping:
-            wire.close(GOING_AWAY)
-            return
         try:
-            connection, cursor, reason = await self._admit(wire, asked)
+            admitted = None if self._stopping else await self._admit(wire, asked)
         except ChatError as error:
-            wire.write([error_frame(error)])
-            wire.close(connecting.close_code(error))
+            if await connecting.accept(wire, scope, send):
+                wire.write([error_frame(error)])
+                wire.close(connecting.close_code(error))
             return
-        await self._serve(connection, cursor, reason, receive)
+        if admitted is not None:
+            await self._serve(*admitted, scope, receive, send)
+        elif await connecting.accept(wire, scope, send):
+            wire.close(GOING_AWAY)
 
-    async def _admit(
-        self, wire: Wire, asked: connecting.Asked | ChatError
-    ) -> tuple[Connection, Cursor | None, str | None]:
+    async def _admit(self, wire: Wire, asked: connecting.Asked | ChatError) -> Admitted:
         """Find out who it is, and take a place; ChatError when the socket cannot stay."""
         if isinstance(asked, ChatError):
             raise asked
         identity = self._identify(asked.token)
         cursor, reason = self._cursor(asked)
+        reason = reason or await self._resume.prepare(cursor)
         ids = self._write.ids
         await ids.ready()
         connection = Connection(
             wire, self._writer, identity.user_id, ids.take(), expires_at=identity.expires_at, batch=asked.batch
         )
         await self._admission.open(connection, cursor.socket_id if cursor else None)
-        return connection, cursor, reason
+        return Admitted(connection, cursor, reason)
 
-    async def _serve(self, connection: Connection, cursor: Cursor | None, reason: str | None, receive: Receive) -> None:
+    async def _serve(
+        self,
+        connection: Connection,
+        cursor: Cursor | None,
+        reason: str | None,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         session = connection.session
         self._connections.add(connection)
         try:
-            reason = reason or await self._resume.prepare(cursor)
+            # Not earlier: once the handshake is over, whatever is appended is pushed.
+            if not await connecting.accept(connection.wire, scope, send):
+                return
             self._resume.begin(session, cursor, reason)
             self._hub.add(session)
             self._heartbeats.add(connection)

@@ -141,6 +141,7 @@ class Wire(WebSocketsSansIOProtocol):
             self.close(GOING_AWAY)
         else:
             super().shutdown()
+            self.answered()
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -286,6 +286,15 @@ async def test_an_edge_that_stops_answers_what_is_under_way_and_says_going_away(
     assert acked == {message["id"] for message in (await bert.history(conversation, limit=200))["messages"]}
 
 
+async def test_what_is_sent_once_the_handshake_is_over_arrives(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    alice, bert, conversation = pair
+    for number in range(10):
+        his = await dial(edges[number % 2], bert.user)
+        sent = await alice.sent(conversation, "at once")
+        assert (await his.until("message"))[-1]["message_id"] == sent["message_id"]
+        await his.connection.close()
+
+
 async def test_batches_are_for_who_asked(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
     alice, bert, conversation = pair
     his = await dial(edges[0], bert.user, "&batch=1")
