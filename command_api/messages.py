@@ -1,6 +1,5 @@
 """Send a message: check, append, observe; once for each (conversation, sender, client_id), however often tried."""
 
-import asyncio
 import secrets
 from typing import NamedTuple
 
@@ -46,7 +45,7 @@ class Messages:
         self._tail = edge.tail
         self._clock = edge.clock
         self._under_way: dict[Claim, list[_Try]] = {}
-        self._once_more: set[asyncio.Task[None]] = set()
+        self._background = edge.background
 
     async def send(self, request: SendMessage, deliver: Deliver[Sent], *, origin: object | None = None) -> None:
         """Check and append; return when the message is in line, `deliver` is called with its outcome.
@@ -111,9 +110,7 @@ class Messages:
         self._limits.end(claim[1])
         for trying in self._under_way.pop(claim):
             if entry is not None and entry.judgement.verdict is Verdict.STALE and trying.left > 1:
-                task = asyncio.get_running_loop().create_task(self._retry(trying))
-                self._once_more.add(task)
-                task.add_done_callback(self._once_more.discard)
+                self._background.spawn(self._retry(trying), "sending once more")
             else:
                 trying.deliver(self._outcome(entry, trying.request))
 

@@ -1,8 +1,6 @@
 """Mark messages as read: a watermark that only moves forward, told as the first time it reached the message."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from command_api.conversations import Conversations
 from command_api.deliver import Deliver
@@ -42,7 +40,7 @@ class Reads:
         self._appender = edge.appender
         self._tail = edge.tail
         self._clock = edge.clock
-        self._answering: set[asyncio.Task[None]] = set()
+        self._background = edge.background
 
     async def mark(
         self, user_id: int, message_id: int, deliver: Deliver[ReadMarked], *, origin: object | None = None
@@ -76,7 +74,7 @@ class Reads:
             elif member.read_seq == target.seq and member.read_at == event.read_at:
                 deliver(ReadMarked(target.conversation_id, message_id, target.seq, event.read_at, entry.position))
             else:
-                self._spawn(self._deliver_first(known, user_id, target, deliver))
+                self._background.spawn(self._deliver_first(known, user_id, target, deliver), "the answer to a read")
 
         known.pins += 1
         try:
@@ -99,11 +97,6 @@ class Reads:
         with known.pinned():
             read_at = await self._first_read(known, reader_id, target.seq)
         return ReadMarked(target.conversation_id, target.message_id, target.seq, read_at, None)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._answering.add(task)
-        task.add_done_callback(self._answering.discard)
 
     async def _find(self, message_id: int) -> _Target:
         if (target := self._remembered(message_id)) is not None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.wire import uvicorn_options
+from gateway.sockets.wire import uvicorn_options
 from infra.part import StartError
 from infra.settings import Settings
 

@@ -11,8 +11,8 @@ from starlette.routing import BaseRoute
 
 from command_api.routes import WriteRoutes
 from command_api.service import WriteSide
-from gateway.live import Live
-from gateway.read_routes import ReadRoutes
+from gateway.reads.read_routes import ReadRoutes
+from gateway.sockets.live import Live
 from infra.edge import Edge
 from infra.part import StartError
 from infra.retry import until_there

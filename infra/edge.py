@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from infra import kafka, log_start, postgres
 from infra.appender import Appender
+from infra.background import Background
 from infra.clock import BrokerClock
 from infra.log_reader import LogReader
 from infra.read_tables import ReadTables
@@ -54,6 +55,7 @@ class Edge:
         )
         self._readers = readers
         self._pool = pool
+        self.background = Background()
         self._tasks: list[asyncio.Task[None]] = []
         self._last_beat = 0.0
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -95,6 +97,7 @@ class Edge:
 
     async def stop(self) -> None:
         """Say that this edge leaves, stop following, and disconnect."""
+        await self.background.stop()
         if self.caught_up:
             try:
                 await self.appender.append_blindly(self._beat(leaving=True))

@@ -1,12 +1,12 @@
-"""gateway/missed.py: what its queries find in the real tables is what a plain reading of the log finds."""
+"""gateway/resuming/missed.py: what its queries find in the real tables is what a plain reading of the log finds."""
 
 import json
 import random
 from typing import Any
 
 from command_api.service import WriteSide
-from gateway.missed import FIRST_PAGE, missed
-from gateway.session import Given, Slot
+from gateway.resuming.missed import FIRST_PAGE, missed
+from gateway.sockets.session import Given, Slot
 from infra import kafka
 from infra.settings import Settings
 from schemas.envelope import seal

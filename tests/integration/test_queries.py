@@ -7,8 +7,8 @@ from typing import NamedTuple
 import asyncpg
 import pytest
 
-from gateway import queries
-from gateway.queries import Queries
+from gateway.reads import queries
+from gateway.reads.queries import Queries
 from infra.read_tables import ReadTables
 from infra.settings import Settings
 from projections import generations

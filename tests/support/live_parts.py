@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from gateway.session import Session
+from gateway.sockets.session import Session
 from infra.memory import Entry
 from schemas.errors import Unavailable
 from schemas.events import AnyEvent, key_of

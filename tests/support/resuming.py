@@ -1,6 +1,6 @@
 """Two edges with the real hub and the real resume on the log of user_log.py, and a client that follows the contract.
 
-tests/unit/gateway/test_resume.py drives them.
+tests/unit/gateway/resuming/test_resume.py drives them.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
-from gateway.background import Background
-from gateway.cursor import BadCursor, Cursor
-from gateway.hub import Hub
-from gateway.recent import Recent
-from gateway.remembered import Remembered
-from gateway.resume import Resume
-from gateway.session import Session
+from gateway.resuming.cursor import BadCursor, Cursor
+from gateway.resuming.recent import Recent
+from gateway.resuming.remembered import Remembered
+from gateway.resuming.resume import Resume
+from gateway.sockets.hub import Hub
+from gateway.sockets.session import Session
+from infra.background import Background
 from infra.memory import Entry, Memory
 from schemas import frames
 from schemas.conversation import Conversation, apply
@@ -88,7 +88,7 @@ class Edge:
         self.hub.push(entry)
 
     async def connect(self, cursor: str | None, positions: str) -> None:
-        """Begin a session as the door does (gateway/live.py)."""
+        """Begin a session as the door does (gateway/sockets/live.py)."""
         session = Session(USER, 7, lambda: None)
         given: Cursor | None = None
         reason = None

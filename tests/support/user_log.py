@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.durable import Profile, block, message, opened, read
-from gateway.session import Given
+from gateway.sockets.durable import Profile, block, message, opened, read
+from gateway.sockets.session import Given
 from infra.memory import Entry
 from schemas.conversation import Conversation, apply
 from schemas.errors import Unavailable
@@ -197,7 +197,7 @@ class World:
         return {number: len(entries) for number, entries in enumerate(self.log)}
 
     async def missed(self, until: Mapping[int, int], user_id: int, start: Mapping[int, int]) -> list[Given]:
-        """Stand in for the queries of gateway/missed.py: the same, out of a plain reading of the log."""
+        """Stand in for the queries of gateway/resuming/missed.py: the same, out of a plain reading of the log."""
         await asyncio.sleep(0)
         facts = self.facts(until)
         events = [entry for entry in facts if isinstance(entry.event, MessageSent | ConversationOpened)]

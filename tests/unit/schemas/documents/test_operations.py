@@ -8,7 +8,7 @@ from starlette.routing import Route
 from command_api.routes import WriteRoutes
 from gateway import documents
 from gateway.health import Health
-from gateway.read_routes import ReadRoutes
+from gateway.reads.read_routes import ReadRoutes
 from schemas.documents.operations import OPERATIONS
 
 

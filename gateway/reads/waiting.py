@@ -1,0 +1,80 @@
+"""Read your own writes: a GET waits until the read tables hold what its user wrote, was pushed, or names.
+
+What concerns a user is in concerning.py; how the tables' position is followed is in infra/read_tables.py.
+"""
+
+import math
+from collections.abc import Mapping
+
+from starlette.requests import Request
+
+from gateway.reads.concerning import Concerning, later
+from infra.edge import Edge
+from infra.tail import Stage
+from schemas.errors import Unavailable, invalid
+from schemas.ids import Partition, read_position
+from schemas.topics import BY_NAME, USERS
+
+PATIENCE_SECONDS = 2.0
+"""How long a GET waits before it answers with what there is."""
+
+AFTER = "Chat-After"
+STALE = "Chat-Stale"
+
+
+class Waiting:
+    """Waits on behalf of the GETs of one edge."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._concerning = Concerning()
+        self._users = [Partition(USERS, number) for number in range(edge.partitions)]
+        edge.tail.follow(Stage.FOLD, self._concerning.fold)
+        edge.tail.after_batch(lambda: self._concerning.prune(edge.tables.stored))
+
+    async def wait(self, request: Request, user_id: int, *, profiles: bool = False) -> dict[str, str]:
+        """Wait for what this user must find; return the headers that say how far behind the answer is, if it is.
+
+        `profiles`: the answer shows other users, so it waits for what the tail knows of them, too.
+
+        ChatError VALIDATION_ERROR for a `Chat-After` that is none, Unavailable when there are no tables to wait for.
+        """
+        named = self._named(request)
+        # What this edge gives again (caches.py) is as new as its tail, which may be behind what a client names.
+        heard = await self._edge.tail.passed(named, PATIENCE_SECONDS)
+        positions = later(self._concerning.of(user_id), named)
+        if profiles:
+            tail = self._edge.tail.positions
+            positions = later(positions, {partition: tail[partition] for partition in self._users})
+        tables = self._edge.tables
+        if tables.live.schema is None:
+            raise Unavailable("the read tables are not built yet", retry_after=2)
+        if heard and (not positions or await tables.passed(positions, PATIENCE_SECONDS)):
+            return {}
+        return {STALE: str(self._seconds_behind(positions))}
+
+    def _named(self, request: Request) -> dict[Partition, int]:
+        """Return the position after the record that the client names; its own header's name is the field."""
+        named: dict[Partition, int] = {}
+        for text in request.headers.getlist(AFTER):
+            try:
+                partition, offset = read_position(text.strip())
+            except ValueError as error:
+                raise invalid(AFTER, "must be the value of an earlier Chat-Position") from error
+            topic = BY_NAME.get(partition.topic)
+            count = (topic.partitions or self._edge.partitions) if topic and topic.projected else 0
+            if partition.partition >= count:
+                raise invalid(AFTER, "names no partition of this log")
+            named = later(named, {partition: offset + 1})
+        return named
+
+    def _seconds_behind(self, positions: Mapping[Partition, int]) -> int:
+        """Return the age, by the broker's time, of the oldest record that was waited for and is not in the tables."""
+        stored, memories = self._edge.tables.stored, self._edge.tail.memories
+        oldest = self._edge.clock.now() - PATIENCE_SECONDS * 1_000
+        for partition, offset in positions.items():
+            begin = stored.get(partition, 0)
+            if partition in memories and begin < offset:
+                missing = next(memories[partition].since(begin), None)
+                oldest = min(oldest, missing.timestamp if missing else oldest)
+        return math.ceil((self._edge.clock.now() - oldest) / 1_000)

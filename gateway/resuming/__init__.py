@@ -1,0 +1,1 @@
+"""Catching up a socket that comes back: cursors, what is remembered, and what the read tables have."""

@@ -1,0 +1,72 @@
+"""What a user missed, out of the tail's memory: the records since a client's cursor, as durable frames."""
+
+from collections.abc import Collection
+
+from gateway.resuming.recent import Recent
+from gateway.sockets import durable
+from gateway.sockets.hub import Hub
+from gateway.sockets.session import Given, Positions, Slot
+from infra.memory import Entry
+from infra.tail import Tail
+from schemas.events import (
+    ConversationBlocked,
+    ConversationOpened,
+    ConversationUnblocked,
+    MessageRead,
+    MessageSent,
+    key_of,
+)
+
+
+class Remembered:
+    """Short gaps, without Postgres."""
+
+    def __init__(self, tail: Tail, hub: Hub, recent: Recent) -> None:
+        self._tail = tail
+        self._hub = hub
+        self._recent = recent
+
+    def covers(self, start: Positions) -> bool:
+        """Tell whether everything from these offsets on is remembered."""
+        return self._recent.covers(start)
+
+    def since(self, user_id: int, start: Positions) -> list[Given]:
+        """Return everything that concerns a user from these offsets on, in the order of each partition."""
+        found = []
+        for entry in self._recent.since(user_id, start):
+            frame = self._frame(entry, user_id)
+            if frame is not None:
+                found.append(Given(entry.partition.partition, entry.offset, frame))
+        return found
+
+    def _frame(self, entry: Entry, user_id: int) -> bytes | Slot | None:
+        position = str(entry.position)
+        match entry.event:
+            case MessageSent() as event:
+                return durable.message(event, entry.judgement.seq, position, to_sender=event.sender_id == user_id)
+            case MessageRead() as event:
+                return self._read(entry, event, user_id)
+            case ConversationOpened() as event:
+                return self._hub.opening(event, position, [user_id])[user_id]
+            case ConversationBlocked() | ConversationUnblocked() as event:
+                return durable.block(event, position)
+            case _:
+                return None
+
+    def _read(self, entry: Entry, event: MessageRead, user_id: int) -> bytes | None:
+        """Tell of a read, unless it is the other's and a block that was there before it is still in force."""
+        frame = durable.read(event, str(entry.position))
+        if event.reader_id == user_id:
+            return frame
+        blockers = self._hub.blockers(event)
+        if blockers is None:
+            self._hub.read_late(event, frame)
+            return None
+        since = self._tail.memories[entry.partition].of_key(key_of(event) or "", entry.offset + 1) if blockers else ()
+        return None if blocked_before(since, blockers) else frame
+
+
+def blocked_before(since: Collection[Entry], blockers: Collection[int]) -> bool:
+    """Whether one of those who block a pair now did so before these records of it."""
+    later = {entry.event.user_id for entry in since if isinstance(entry.event, ConversationBlocked)}
+    return any(blocker not in later for blocker in blockers)

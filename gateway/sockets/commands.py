@@ -1,0 +1,199 @@
+"""A client's frame: read it, run its command, and queue the answer or the error.
+
+Frames of one socket are handled one after the other, each until its record is in line for the log, so that they are
+appended in the order they came. Outcomes come later, in the order of the log.
+"""
+
+import logging
+import time
+from typing import Any, Protocol, assert_never
+
+from command_api.claims import Sent
+from command_api.reads import ReadMarked
+from command_api.service import WriteSide
+from gateway.presence.admission import Admission
+from gateway.sockets.session import Session
+from infra import trace
+from infra.memory import Entry
+from schemas import frames, requests
+from schemas.errors import ChatError, Code, forbidden, invalid
+from schemas.events import Typing
+from schemas.requests import FRAME_TYPES, ClientFrame, SendMessage
+from schemas.times import format_time
+from schemas.validation import check, decode_object
+
+log = logging.getLogger(__name__)
+
+TYPING_SECONDS = 2.0
+"""One `typing` for each conversation in this time goes out, the others are dropped; clients show it a little longer."""
+
+_TYPES = ", ".join(FRAME_TYPES)
+
+
+class Client(Protocol):
+    """The socket that a frame came from."""
+
+    session: Session
+    user_id: int
+    socket_id: int
+    visible: bool
+    expires_at: float
+    typed: tuple[int, float]
+
+    def replaced(self) -> None: ...
+
+
+class Commands:
+    """What clients may ask for over a socket."""
+
+    def __init__(self, write_side: WriteSide, admission: Admission) -> None:
+        self._write = write_side
+        self._admission = admission
+
+    async def handle(self, client: Client, text: str) -> None:
+        """Take one frame; whatever is wrong with it is answered, and the socket stays open."""
+        given: dict[str, Any] = {}
+        try:
+            given = decode_object(text)
+            await self._run(client, _frame(given))
+        except ChatError as error:
+            client.session.tell(error_frame(error, _text(given, "client_id"), _text(given, "ref")))
+        except Exception as error:
+            log.exception("a frame of type %s failed", given.get("type"), exc_info=error)
+            failed = ChatError(Code.INTERNAL_ERROR, "something went wrong here")
+            client.session.tell(error_frame(failed, _text(given, "client_id"), _text(given, "ref")))
+
+    async def _run(self, client: Client, frame: ClientFrame) -> None:
+        match frame:
+            case requests.MessageFrame():
+                await self._send(client, frame)
+            case requests.ReadFrame():
+                await self._mark(client, frame)
+            case requests.TypingFrame():
+                await self._type(client, frame)
+            case requests.OnlineFrame():
+                self._show(client, visible=True)
+            case requests.OfflineFrame():
+                self._show(client, visible=False)
+            case requests.PingFrame():
+                client.session.tell(frames.encode(frames.Pong(ref=frame.ref)))
+            case requests.AuthFrame():
+                self._prolong(client, frame)
+            case _:
+                assert_never(frame)
+
+    async def _send(self, client: Client, frame: requests.MessageFrame) -> None:
+        session = client.session
+
+        def deliver(outcome: Sent | ChatError) -> None:
+            if isinstance(outcome, ChatError):
+                session.tell(error_frame(outcome, frame.client_id, frame.ref))
+                return
+            ack = frames.Ack(
+                client_id=outcome.client_id,
+                ref=frame.ref,
+                message_id=outcome.message_id,
+                conversation_id=outcome.conversation_id,
+                sent_at=outcome.sent_at,
+                seq=outcome.seq,
+                position=str(outcome.position),
+            )
+            session.ack(*outcome.position, frames.encode(ack))
+
+        request = SendMessage(
+            conversation_id=frame.conversation_id,
+            user_id=client.user_id,
+            content=frame.content,
+            content_type=frame.content_type,
+            client_id=frame.client_id,
+        )
+        trace.bring(None)
+        await self._write.messages.send(request, deliver, origin=session)
+
+    async def _mark(self, client: Client, frame: requests.ReadFrame) -> None:
+        """The answer is a `read` with the `ref`; without a position when the message was read before."""
+        session = client.session
+
+        def deliver(outcome: ReadMarked | ChatError) -> None:
+            if isinstance(outcome, ChatError):
+                session.tell(error_frame(outcome, None, frame.ref))
+                return
+            read = frames.encode(
+                frames.Read(
+                    message_id=outcome.message_id,
+                    conversation_id=outcome.conversation_id,
+                    reader_id=client.user_id,
+                    seq=outcome.seq,
+                    read_at=outcome.read_at,
+                    position=None if outcome.position is None else str(outcome.position),
+                    ref=frame.ref,
+                )
+            )
+            if outcome.position is None:
+                session.tell(read)
+            else:
+                session.ack(*outcome.position, read)
+
+        trace.bring(None)
+        await self._write.reads.mark(client.user_id, frame.message_id, deliver, origin=session)
+
+    async def _type(self, client: Client, frame: requests.TypingFrame) -> None:
+        """Tell the other, unless that was just done; never across a block."""
+        now = time.monotonic()
+        conversation_id, typed_at = client.typed
+        if conversation_id == frame.conversation_id and now - typed_at < TYPING_SECONDS:
+            return
+        known = await self._write.conversations.get(frame.conversation_id)
+        known.member(client.user_id)
+        if known.conversation.blocked:
+            raise ChatError(Code.CONVERSATION_BLOCKED, "the conversation is blocked")
+        client.typed = (frame.conversation_id, now)
+        event = Typing(
+            conversation_id=frame.conversation_id,
+            user_id=client.user_id,
+            other_user_id=known.conversation.other(client.user_id).user_id,
+        )
+        await self._write.edge.appender.append(event, _whatever)
+
+    def _show(self, client: Client, *, visible: bool) -> None:
+        if client.visible is not visible:
+            client.visible = visible
+            self._admission.restate(client)
+
+    def _prolong(self, client: Client, frame: requests.AuthFrame) -> None:
+        """Go on until the new token expires. No answer but an error: the old one is good for as long as it was."""
+        identity = self._write.tokens.check(frame.token)
+        if identity.user_id != client.user_id:
+            raise forbidden("the token is another user's")
+        client.expires_at = max(client.expires_at, identity.expires_at)
+
+
+def error_frame(error: ChatError, client_id: str | None = None, ref: str | None = None) -> bytes:
+    """Encode an error; it names the frame that it answers as far as that named itself."""
+    return frames.encode(
+        frames.Error(
+            error=error.error,
+            code=error.code.value,
+            details=error.details,
+            timestamp=format_time(time.time_ns() // 1_000_000),
+            client_id=client_id,
+            ref=ref,
+        )
+    )
+
+
+def _frame(given: dict[str, Any]) -> ClientFrame:
+    kind = FRAME_TYPES.get(given["type"]) if isinstance(given.get("type"), str) else None
+    if kind is None:
+        raise invalid("type", f"must be one of: {_TYPES}" if "type" in given else "is required")
+    return check(given, kind)  # type: ignore[return-value]  # the table has no other types
+
+
+def _text(given: dict[str, Any], name: str) -> str | None:
+    """Return what a frame named itself by, if it can be repeated."""
+    value = given.get(name)
+    return value if isinstance(value, str) and len(value) <= 200 and value.isprintable() else None
+
+
+def _whatever(_: Entry | None) -> None:
+    """Typing needs no answer."""

@@ -1,0 +1,131 @@
+"""One client's connection: the thin shell around a session. Reads frames, writes what is queued, and ends.
+
+Knows neither the log nor presence: what a frame does is in commands.py, what is queued in session.py, how it is written
+in wire.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gateway.sockets.commands import Commands, error_frame
+from gateway.sockets.session import Session
+from gateway.sockets.wire import Wire
+from schemas.errors import ChatError
+
+log = logging.getLogger(__name__)
+
+CHUNK = 64 * 1024
+"""Bytes that are written at once: what a peer that does not read can make us buffer."""
+
+BINARY, SILENT, SLOW = 1003, 4408, 4413
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Writer:
+    """Writes the queues that are not empty, all of them in the next turn of the loop."""
+
+    def __init__(self) -> None:
+        self._due: list[Connection] = []
+
+    def soon(self, connection: "Connection") -> None:
+        """Write this one's queue; whatever is queued until then goes along."""
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._due.append(connection)
+
+    def _write(self) -> None:
+        due, self._due = self._due, []
+        for connection in due:
+            try:
+                connection.flush()
+            except Exception as error:
+                log.exception("a socket could not be written to", exc_info=error)
+                connection.cut()
+
+
+class Connection:
+    """A socket from its admission to its end. `expires_at`: of its token, in seconds since the epoch.
+
+    `visible`: its user wants to be shown as online. `typed`: the last conversation typed in, and when.
+    """
+
+    __slots__ = (
+        "_batch",
+        "_writer",
+        "beats",
+        "ended",
+        "expires_at",
+        "session",
+        "socket_id",
+        "turn",
+        "typed",
+        "user_id",
+        "visible",
+        "wire",
+    )
+
+    def __init__(
+        self, wire: Wire, writer: Writer, user_id: int, socket_id: int, *, expires_at: float, batch: bool
+    ) -> None:
+        self.wire = wire
+        self.user_id = user_id
+        self.socket_id = socket_id
+        self.expires_at = expires_at
+        self.visible = True
+        self.typed = (0, 0.0)
+        self.turn = 0
+        self.beats = 0
+        self.ended = False
+        self.session = Session(user_id, socket_id, self._wake)
+        self._writer = writer
+        self._batch = batch
+        wire.on_writable = self.flush
+
+    async def serve(self, receive: Receive, commands: Commands) -> None:
+        """Take the client's frames, one after the other, until the connection is gone."""
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                self.ended = True
+                return
+            if self.ended:
+                continue
+            text = event.get("text")
+            if text is None:
+                self.end(BINARY)
+            else:
+                await commands.handle(self, text)
+
+    def flush(self) -> None:
+        """Write what is queued, as far as the peer takes it."""
+        wire, session = self.wire, self.session
+        while not wire.congested and (frames := session.take(CHUNK)):
+            wire.write([b"[" + b",".join(frames) + b"]"] if self._batch and len(frames) > 1 else frames)
+        if session.overflowing:
+            self.end(SLOW)
+
+    def end(self, code: int, error: ChatError | None = None) -> None:
+        """Say why, and close; what was queued before goes out first, unless the peer is too slow for it."""
+        if self.ended:
+            return
+        self.ended = True
+        if error is not None:
+            self.session.tell(error_frame(error))
+        if code != SLOW:
+            self.flush()
+        self.wire.close(code)
+
+    def replaced(self) -> None:
+        """Another socket of the same client took this one's place."""
+        self.end(1000)
+
+    def cut(self) -> None:
+        """End it without a word."""
+        self.ended = True
+        self.wire.transport.abort()
+
+    def _wake(self) -> None:
+        self._writer.soon(self)

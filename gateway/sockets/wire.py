@@ -1,0 +1,161 @@
+"""uvicorn's WebSocket, with what ASGI has no word for: many frames in one write, and when the peer was last heard.
+
+The only module that knows uvicorn's protocol class (and overrides it, so the pinned version matters). Start the server
+with `uvicorn_options`; what is sent and why is in connection.py.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from infra.settings import Settings
+from schemas.validation import MAX_BYTES
+
+KEY = "chat.wire"
+"""Where the connection finds its wire: among the scope's extensions."""
+
+CLOSE_SECONDS = 5.0
+"""How long a peer may take to answer a close frame; one that does not read is cut off after it."""
+
+MOST_FRAGMENTS = 1_000
+
+GOING_AWAY = 1001
+"""The edge stops; clients connect again with their cursor."""
+
+_PING = b"\x89\x00"
+_quiet = logging.getLogger("gateway.sockets.wire")
+_quiet.setLevel(logging.WARNING)  # one line for each connection would be the most of the log
+
+
+def uvicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return what uvicorn has to be told for sockets: this class, the largest frame, and that we ping by ourselves."""
+    return {
+        "ws": Wire,
+        "ws_max_size": MAX_BYTES,
+        "ws_ping_interval": None,
+        "ws_per_message_deflate": settings.compression,
+    }
+
+
+class Wire(WebSocketsSansIOProtocol):
+    """One client's WebSocket. `heard` is the loop's time when its last bytes came in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # uvicorn and websockets name the path with its query at INFO and DEBUG, and a token may be in it.
+        self.logger = _quiet
+        self.conn.logger = _quiet
+        self.conn.debug = False
+        self.heard = self.loop.time()
+        self.on_writable: Callable[[], None] | None = None
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer reads more slowly than we write; `on_writable` is called when that is over."""
+        return not self.writable.is_set()
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self.disconnected or self.close_sent or self.transport.is_closing()
+
+    def ping(self) -> None:
+        """Ask for a sign of life; every client's WebSocket answers by itself."""
+        if not self.gone:
+            self.transport.write(_PING)
+
+    def write(self, payloads: Sequence[bytes]) -> None:
+        """Write text frames, all in one piece."""
+        if self.gone:
+            return
+        if self.conn.extensions:
+            for payload in payloads:
+                self.conn.send_text(payload)
+            pieces = self.conn.data_to_send()
+        else:
+            pieces = []
+            for payload in payloads:
+                pieces += (_header(len(payload)), payload)
+        self.transport.write(b"".join(pieces))
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Say goodbye; the connection ends when the peer answers, or is cut off."""
+        if self.gone:
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def answered(self) -> None:
+        """Take note that the handshake ended with an answer by HTTP, which uvicorn itself forgets."""
+        self.handshake_complete = True
+
+    def forget_handshake(self) -> None:
+        """Let go of what only the handshake needed: a third of what an idle socket holds."""
+        self.scope["headers"] = []
+        del self.request, self.response
+
+    async def run_asgi(self) -> None:
+        self.scope["extensions"][KEY] = {"wire": self}
+        await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = self.loop.time()
+        super().data_received(data)
+
+    def handle_cont(self, event: Frame) -> None:
+        # Their sizes are bounded, their number is not: empty ones could come without end.
+        if len(self.frames) >= MOST_FRAGMENTS:
+            self.conn.fail(1009, "too many fragments")
+            self.handle_parser_exception()
+            return
+        super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        # uvicorn would log a traceback for what any client can send.
+        data = b"".join(self.frames)
+        if self.curr_msg_data_type == "text" and not _is_utf8(data):
+            self.frames = []
+            self.conn.fail(1007, "not UTF-8")
+            self.handle_parser_exception()
+            return
+        self.frames = [data]
+        super().send_receive_event_to_app()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
+
+    def shutdown(self) -> None:
+        # uvicorn would say 1012 and cut at once.
+        if self.handshake_complete:
+            self.close(GOING_AWAY)
+        else:
+            super().shutdown()
+            self.answered()
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _header(length: int) -> bytes:
+    """Return the head of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
+    if length < 126:
+        return bytes((0x81, length))
+    if length < 65_536:
+        return b"\x81\x7e" + length.to_bytes(2, "big")
+    return b"\x81\x7f" + length.to_bytes(8, "big")

@@ -1,0 +1,190 @@
+"""uvicorn's WebSocket with our additions, on a transport that only notes what is written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+
+from gateway.sockets.wire import KEY, MOST_FRAGMENTS, Wire
+from schemas.validation import MAX_BYTES
+from tests.support.live_parts import settle
+
+HANDSHAKE = (
+    b"GET /chat/connect?token=secret HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closing = False
+        self.aborted = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def get_extra_info(self, _: str, default: Any = None) -> Any:
+        return default
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class World:
+    """One open socket; `events` is what the application received."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        config = uvicorn.Config(
+            self.app,
+            interface="asgi3",
+            proxy_headers=False,
+            ws=Wire,
+            ws_max_size=MAX_BYTES,
+            ws_ping_interval=None,
+            lifespan="off",
+            log_config=None,
+        )
+        config.load()
+        self.transport = Transport()
+        self.wire = Wire(config, ServerState(), {})
+        self.wire.connection_made(self.transport)
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        assert scope["extensions"][KEY]["wire"] is self.wire
+        await receive()
+        await send({"type": "websocket.accept"})
+        self.wire.forget_handshake()
+        while not self.events or self.events[-1]["type"] != "websocket.disconnect":
+            self.events.append(await receive())
+
+    async def open(self) -> None:
+        self.wire.data_received(HANDSHAKE)
+        await settle()
+        assert b"101 Switching Protocols" in self.transport.written
+        self.transport.written = b""
+
+    async def says(self, opcode: Opcode, data: bytes, *, fin: bool = True) -> None:
+        self.wire.data_received(Frame(opcode, data, fin).serialize(mask=True))
+        await settle()
+
+    def close_code(self) -> int:
+        """Return the code of the close frame that was written."""
+        at = self.transport.written.rindex(b"\x88") + 2
+        return int.from_bytes(self.transport.written[at : at + 2], "big")
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.open()
+    yield world
+    world.wire.connection_lost(None)
+    await settle()
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 65_535, 65_536])
+async def test_frames_of_every_length_are_framed_as_the_standard_says(world: World, length: int) -> None:
+    payload = b"x" * length
+    world.wire.write([payload])
+    assert world.transport.written == Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+async def test_several_frames_are_one_write(world: World) -> None:
+    world.wire.write([b"1", b"22"])
+    assert world.transport.written == b"\x81\x011\x81\x0222"
+
+
+async def test_every_byte_is_a_sign_of_life(world: World) -> None:
+    world.wire.heard = 0
+    world.wire.ping()
+    assert world.transport.written == b"\x89\x00"
+    await world.says(Opcode.PONG, b"")
+    assert world.wire.heard > 0
+
+
+async def test_whoever_waits_hears_when_the_peer_reads_again(world: World) -> None:
+    heard: list[bool] = []
+    world.wire.on_writable = lambda: heard.append(world.wire.congested)
+    world.wire.pause_writing()
+    assert world.wire.congested
+    world.wire.resume_writing()
+    assert heard == [False]
+
+
+async def test_a_close_ends_the_application_and_nothing_is_written_after_it(world: World) -> None:
+    world.wire.close(4408)
+    await settle()
+    assert world.events[-1]["code"] == 4408
+    assert world.close_code() == 4408
+    written = world.transport.written
+    world.wire.write([b"late"])
+    world.wire.ping()
+    world.wire.close(1000)
+    assert world.transport.written == written
+
+
+async def test_a_peer_that_does_not_answer_the_close_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.sockets.wire.CLOSE_SECONDS", 0)
+    world.wire.close(4413)
+    await asyncio.sleep(0.01)
+    assert world.transport.aborted
+
+
+async def test_a_stop_of_the_server_says_going_away(world: World) -> None:
+    world.wire.shutdown()
+    assert world.close_code() == 1001
+
+
+async def test_what_is_not_utf8_closes_without_a_traceback(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.says(Opcode.TEXT, b"\xff\xfe")
+    assert world.close_code() == 1007
+    assert caplog.text == ""
+
+
+async def test_the_largest_frame_passes_and_one_byte_more_closes(world: World) -> None:
+    await world.says(Opcode.TEXT, b"x" * MAX_BYTES)
+    assert len(world.events[-1]["text"]) == MAX_BYTES
+    await world.says(Opcode.TEXT, b"x" * (MAX_BYTES + 1))
+    assert world.close_code() == 1009
+
+
+async def test_fragments_are_put_together_and_together_they_have_the_same_limit(world: World) -> None:
+    await world.says(Opcode.TEXT, b"a", fin=False)
+    await world.says(Opcode.CONT, b"b")
+    assert world.events[-1]["text"] == "ab"
+    await world.says(Opcode.TEXT, b"x" * MAX_BYTES, fin=False)
+    await world.says(Opcode.CONT, b"x")
+    assert world.close_code() == 1009
+
+
+async def test_fragments_without_end_close(world: World) -> None:
+    await world.says(Opcode.TEXT, b"", fin=False)
+    for _ in range(MOST_FRAGMENTS):
+        world.wire.data_received(Frame(Opcode.CONT, b"", False).serialize(mask=True))
+    assert world.close_code() == 1009
+
+
+async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    world = World()
+    await world.open()
+    world.wire.connection_lost(None)
+    await settle()
+    assert "secret" not in caplog.text
