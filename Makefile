@@ -4,7 +4,7 @@
 # .venv hold that, so a warm `make up` costs no more than make itself.
 
 .DELETE_ON_ERROR:
-.PHONY: up test bench lint lock clean
+.PHONY: up test browser bench faults lint lock clean
 .DEFAULT_GOAL := up
 
 SHELL := bash
@@ -20,8 +20,16 @@ INSTALL = $(PIP) install --require-hashes --progress-bar off -r $(1) | sed -un '
 up: $(VENV)/run.stamp
 	@exec $(BIN)/chat up $(ARGS)
 
-test: lint
+test: lint browser
 	@$(BIN)/pytest $(ARGS)
+
+# For the tests of the JavaScript client. Where there is no apt, or no right to use it, they are skipped and say so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo 'installing Chromium for the browser tests ...' && \
+		timeout 600 sh -c 'apt-get -qq update && apt-get -qqy install --no-install-recommends chromium' \
+			</dev/null >/dev/null 2>&1 && command -v chromium >/dev/null; \
+	} || echo 'no Chromium here, and none that can be installed: the browser tests are skipped'
 
 # Half an hour, or ARGS=--short: two minutes; ARGS=--help names the rest. Needs Go for the load generator.
 bench: $(VENV)/run.stamp

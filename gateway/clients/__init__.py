@@ -1,1 +1,1 @@
-"""Clients for applications: Python (chat_client.py) and JavaScript (chat-client.mjs). They use nothing else of ours."""
+"""Clients for applications, in Python and JavaScript; they use nothing else of ours, so that they can be copied."""

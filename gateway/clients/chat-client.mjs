@@ -7,16 +7,18 @@
 //
 // It connects, resumes without gap or double, and sends each message once: it keeps the last cursor and of each
 // partition the highest position, gives them back on reconnecting, and sends what was not acknowledged again under the
-// same client_id. SharedChatClient is the same for a page whose tabs share one socket.
+// same client_id. Tabs that share one socket: shared-chat-client.mjs.
 //
 // In Node before 22 give a WebSocket class: new ChatClient(url, token, { WebSocket }).
 
 const FINAL_CODES = new Set([1000, 4401, 4429]); // after these a client does not come back by itself
 const RETRIED = new Set(["RATE_LIMITED", "SERVICE_UNAVAILABLE"]);
-const FIRST_PAUSE = 200;
+const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 10_000;
 const CONNECT_MILLISECONDS = 10_000;
 const SILENCE = 2.5; // heartbeat intervals without a frame after which the server is taken for gone
+const RENEWED_AFTER = 0.8; // of the time that is left to a token
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
 export class Refused extends Error {
   // The service refused a request; `frame` is its error, with `code` and `details`.
@@ -36,22 +38,25 @@ export class ChatClosed extends Error {
 }
 
 export class ChatClient {
-  // `token` is a JWT, or a function that returns a fresh one (or a promise of it) for each connection.
-  // `state`, from an earlier client's `state`, resumes there.
+  // `token` is a JWT, or a function that returns a fresh one (or a promise of it): for each connection, and before the
+  // last one expires. `state`, from an earlier client's `state`, resumes there.
   #url;
   #token;
   #WebSocket;
   #handlers = new Map();
   #cursor = null;
   #positions = new Map();
-  #pending = new Map();
+  #pending = new Map(); // by client_id, in the order of sending
+  #held = new Map(); // timers of conversations in which nothing may be sent for a while
   #socket = null;
+  #attempt = 0;
   #pause = FIRST_PAUSE;
   #silence = 50_000;
+  #connectedAt = null;
   #watch = null;
   #again = null;
+  #renewal = null;
   #closed = true;
-  #online = false;
 
   constructor(url, token, { WebSocket = globalThis.WebSocket, state = null } = {}) {
     this.#url = `${url.replace(/\/$/, "")}/chat/connect`;
@@ -63,17 +68,21 @@ export class ChatClient {
     }
   }
 
+  // What a later client resumes from; within a handler it includes the frame that is being handled.
   get state() {
     return { cursor: this.#cursor, positions: Object.fromEntries(this.#positions) };
   }
 
-  // Call `handler` with every frame of a type: message, read, typing, online, offline, conversation, blocked,
-  // unblocked, connected, disconnected, closed, error, and resync (read the lists and histories again).
+  // Call `handler` with every frame of a type: message, ack (of one's own, with its content), read, typing, online,
+  // offline, conversation, blocked, unblocked, connected, disconnected, closed, error, and resync (read the lists and
+  // histories again).
   on(kind, handler) {
     this.#handlers.set(kind, [...(this.#handlers.get(kind) ?? []), handler]);
   }
 
+  // Begin to connect; also again, after the connection has ended for good.
   start() {
+    if (!this.#closed) return;
     this.#closed = false;
     this.#connect();
   }
@@ -85,12 +94,14 @@ export class ChatClient {
   // Resolves with the ack (message_id, seq, sent_at) once the message is in the log, however often the connection is
   // lost meanwhile; rejects with Refused, or with ChatClosed when the outcome stays unknown.
   send(conversation_id, content, client_id = crypto.randomUUID()) {
+    if (this.#closed) return Promise.reject(new ChatClosed(null));
+    if (this.#pending.has(client_id)) return this.#pending.get(client_id).promise;
     const frame = { type: "message", conversation_id, content, client_id };
-    return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new ChatClosed(null));
-      this.#pending.set(client_id, { frame, resolve, reject });
-      if (this.#online) this.#tell(frame);
-    });
+    const pending = { frame };
+    pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
+    this.#pending.set(client_id, pending);
+    this.#submit(frame);
+    return pending.promise;
   }
 
   read(message_id) {
@@ -105,19 +116,22 @@ export class ChatClient {
     this.#tell({ type: online ? "online" : "offline" });
   }
 
-  // Go on with a fresh token of the same user, without a new connection.
+  // Go on with a fresh token of the same user, without a new connection. A token that is a function needs no such call.
   renew(token) {
     this.#tell({ type: "auth", token });
   }
 
   async #connect() {
+    const attempt = ++this.#attempt;
+    const current = () => attempt === this.#attempt && !this.#closed;
     let token;
     try {
-      token = typeof this.#token === "function" ? await this.#token() : this.#token;
+      token = await this.#freshToken();
     } catch {
-      return this.#later();
+      if (current()) this.#later();
+      return;
     }
-    if (this.#closed) return;
+    if (!current()) return;
     const query = new URLSearchParams({ token, batch: "1" });
     if (this.#cursor !== null) {
       query.set("cursor", this.#cursor);
@@ -130,12 +144,16 @@ export class ChatClient {
       if (socket !== this.#socket) return;
       this.#expect(this.#silence);
       const received = JSON.parse(data);
-      for (const frame of Array.isArray(received) ? received : [received]) this.#take(frame);
+      for (const frame of Array.isArray(received) ? received : [received]) this.#take(frame, token);
     };
     socket.onclose = ({ code }) => {
       if (socket === this.#socket) this.#lost(code);
     };
     socket.onerror = () => {};
+  }
+
+  async #freshToken() {
+    return typeof this.#token === "function" ? this.#token() : this.#token;
   }
 
   // Take the connection for lost if nothing comes within this time.
@@ -151,8 +169,10 @@ export class ChatClient {
   #lost(code) {
     this.#socket = null;
     clearTimeout(this.#watch);
-    if (this.#online) {
-      this.#online = false;
+    clearTimeout(this.#renewal);
+    if (this.#connectedAt !== null) {
+      if (Date.now() - this.#connectedAt > this.#pause) this.#pause = FIRST_PAUSE;
+      this.#connectedAt = null;
       this.#call({ type: "disconnected", code });
     }
     if (this.#closed) return;
@@ -160,17 +180,19 @@ export class ChatClient {
     else this.#later();
   }
 
-  // Full jitter: the clients of an edge that went away do not come back all at once.
+  // Full jitter: the clients of an edge that went away do not come back all at once. The next pause is longer, unless
+  // the connection then holds longer than that.
   #later() {
+    clearTimeout(this.#again);
     this.#again = setTimeout(() => this.#connect(), Math.random() * this.#pause);
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
   }
 
   #giveUp(code) {
     this.#closed = true;
-    this.#online = false;
-    clearTimeout(this.#watch);
-    clearTimeout(this.#again);
+    this.#connectedAt = null;
+    for (const timer of [this.#watch, this.#again, this.#renewal, ...this.#held.values()]) clearTimeout(timer);
+    this.#held.clear();
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -183,29 +205,34 @@ export class ChatClient {
     if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame));
   }
 
-  #take(frame) {
+  // Send a message now, unless those before it in the conversation have to wait too, or there is no connection.
+  #submit(frame) {
+    if (this.#connectedAt !== null && !this.#held.has(frame.conversation_id)) this.#tell(frame);
+  }
+
+  #take(frame, token) {
+    this.#count(frame);
     switch (frame.type) {
       case "connected":
-        this.#connected(frame);
-        break;
-      case "ack":
-        this.#settle(frame);
+        this.#connected(frame, token);
         break;
       case "error":
         this.#refused(frame);
         break;
-      case "heartbeat":
-      case "pong":
+      case "ack":
+        this.#settle(frame);
         break;
       case "message":
         // One of ours that had arrived before the connection was lost, or anybody's.
         if (this.#pending.has(frame.client_id)) this.#settle(frame);
         else this.#call(frame);
         break;
+      case "heartbeat":
+      case "pong":
+        break;
       default:
         this.#call(frame);
     }
-    this.#count(frame);
   }
 
   // Any cursor replaces the cursor and the positions kept; of each partition keep the highest since.
@@ -220,19 +247,36 @@ export class ChatClient {
     }
   }
 
-  #connected(frame) {
+  #connected(frame, token) {
     this.#silence = SILENCE * frame.heartbeat_seconds * 1000;
     this.#expect(this.#silence);
-    this.#pause = FIRST_PAUSE;
-    this.#online = true;
+    this.#connectedAt = Date.now();
+    if (typeof this.#token === "function") this.#renewBefore(expiry(token), Date.parse(frame.server_time) - Date.now());
+    for (const { frame: pending } of this.#pending.values()) this.#submit(pending);
     this.#call(frame);
-    for (const { frame: pending } of this.#pending.values()) this.#tell(pending);
+  }
+
+  // Ask for a fresh token before this one expires, by the server's clock, and go on with it.
+  #renewBefore(expires, ahead) {
+    if (expires === null) return;
+    const pause = Math.max(1_000, RENEWED_AFTER * (expires - ahead - Date.now()));
+    const socket = this.#socket;
+    const renew = async () => {
+      const token = await this.#freshToken().catch(() => null);
+      if (socket !== this.#socket) return;
+      if (token !== null) this.renew(token);
+      this.#renewBefore(token === null ? expires : expiry(token), ahead);
+    };
+    this.#renewal = setTimeout(renew, Math.min(pause, LONGEST_TIMEOUT));
   }
 
   #settle(frame) {
     const pending = this.#pending.get(frame.client_id);
+    if (pending === undefined) return;
     this.#pending.delete(frame.client_id);
-    pending?.resolve(frame);
+    const ack = { ...frame, type: "ack", content: pending.frame.content };
+    pending.resolve(ack);
+    this.#call(ack);
   }
 
   #refused(frame) {
@@ -240,135 +284,43 @@ export class ChatClient {
     if (pending === undefined) {
       this.#call(frame);
     } else if (RETRIED.has(frame.code)) {
-      const again = () => this.#online && this.#pending.has(frame.client_id) && this.#tell(pending.frame);
-      setTimeout(again, (frame.details.retry_after ?? 1) * 1000);
+      this.#hold(pending.frame.conversation_id, frame.details.retry_after ?? 1);
     } else {
       this.#pending.delete(frame.client_id);
       pending.reject(new Refused(frame));
     }
   }
 
+  // Send nothing in a conversation for a while, and then everything that waits, in order.
+  #hold(conversation_id, seconds) {
+    if (this.#held.has(conversation_id)) return;
+    const submit = () => {
+      this.#held.delete(conversation_id);
+      for (const { frame } of this.#pending.values()) if (frame.conversation_id === conversation_id) this.#submit(frame);
+    };
+    this.#held.set(conversation_id, setTimeout(submit, seconds * 1000));
+  }
+
   #call(frame) {
-    for (const handler of this.#handlers.get(frame.type) ?? []) handler(frame);
+    for (const handler of this.#handlers.get(frame.type) ?? []) {
+      try {
+        handler(frame);
+      } catch (error) {
+        // Reported as uncaught; the frames behind this one are not to be lost for it.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 }
 
-// The same for the tabs of one user, which share one socket: whichever tab holds the lock has it, the others speak with
-// that tab over a channel, and when it is closed another goes on where it was. `name` tells users apart.
-export class SharedChatClient {
-  #open;
-  #channel;
-  #locks;
-  #name;
-  #handlers = new Map();
-  #waiting = new Map();
-  #client = null;
-  #state = null;
-  #release = null;
-
-  constructor(url, token, { name, locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel, ...options }) {
-    this.#open = (state) => new ChatClient(url, token, { ...options, state });
-    this.#name = `chat:${name}`;
-    this.#locks = locks;
-    this.#channel = new Channel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#hear(data);
-  }
-
-  on(kind, handler) {
-    this.#handlers.set(kind, [...(this.#handlers.get(kind) ?? []), handler]);
-  }
-
-  start() {
-    this.#locks.request(this.#name, () => {
-      this.#lead();
-      return new Promise((release) => (this.#release = release));
-    });
-  }
-
-  // Leave; the other tabs go on.
-  close() {
-    this.#client?.close();
-    this.#client = null;
-    this.#channel.close();
-    this.#release?.();
-  }
-
-  send(conversation_id, content, client_id = crypto.randomUUID()) {
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(client_id, { args: [conversation_id, content, client_id], resolve, reject });
-      this.#ask("send", [conversation_id, content, client_id]);
-    });
-  }
-
-  read(message_id) {
-    this.#ask("read", [message_id]);
-  }
-
-  typing(conversation_id) {
-    this.#ask("typing", [conversation_id]);
-  }
-
-  show(online) {
-    this.#ask("show", [online]);
-  }
-
-  renew(token) {
-    this.#ask("renew", [token]);
-  }
-
-  #ask(call, args) {
-    if (this.#client) this.#run(call, args);
-    else this.#channel.postMessage({ call, args });
-  }
-
-  // Of the tab with the socket: do what was asked, and tell whoever asked.
-  #run(call, args) {
-    const done = this.#client[call](...args);
-    if (call !== "send") return;
-    const tell = (outcome) => {
-      this.#channel.postMessage({ answered: args[2], ...outcome });
-      this.#hear({ answered: args[2], ...outcome });
-    };
-    done.then(
-      (ack) => tell({ ack }),
-      (error) => tell(error instanceof Refused ? { refused: error.frame } : { closed: error.code }),
-    );
-  }
-
-  #lead() {
-    const kinds = ["message", "read", "typing", "online", "offline", "conversation", "blocked", "unblocked"];
-    kinds.push("connected", "disconnected", "closed", "error", "resync");
-    this.#client = this.#open(this.#state);
-    for (const kind of kinds) {
-      this.#client.on(kind, (frame) => {
-        this.#call(frame);
-        // After this frame was counted, so that who goes on does not ask for it again.
-        queueMicrotask(() => this.#client && this.#channel.postMessage({ frame, state: this.#client.state }));
-      });
-    }
-    this.#client.start();
-    this.#channel.postMessage({ leads: true });
-    for (const { args } of this.#waiting.values()) this.#run("send", args);
-  }
-
-  #hear({ call, args, frame, state, leads, answered, ack, refused, closed }) {
-    if (call !== undefined && this.#client) {
-      this.#run(call, args);
-    } else if (frame !== undefined) {
-      this.#state = state;
-      this.#call(frame);
-    } else if (leads) {
-      // The last tab may have gone before it asked: the same client_id makes one message of it.
-      for (const waiting of this.#waiting.values()) this.#ask("send", waiting.args);
-    } else if (answered !== undefined && this.#waiting.has(answered)) {
-      const { resolve, reject } = this.#waiting.get(answered);
-      this.#waiting.delete(answered);
-      if (ack) resolve(ack);
-      else reject(refused ? new Refused(refused) : new ChatClosed(closed));
-    }
-  }
-
-  #call(frame) {
-    for (const handler of this.#handlers.get(frame.type) ?? []) handler(frame);
+// When a JWT expires, in milliseconds since the epoch; null if it does not say.
+function expiry(token) {
+  try {
+    const { exp } = JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
+    return Number.isFinite(exp) ? exp * 1000 : null;
+  } catch {
+    return null;
   }
 }

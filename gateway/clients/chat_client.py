@@ -10,6 +10,7 @@ give them back on reconnecting, send what was not acknowledged again under the s
 """
 
 import asyncio
+import base64
 import inspect
 import json
 import logging
@@ -17,13 +18,16 @@ import random
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from datetime import datetime
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 log = logging.getLogger(__name__)
+_quiet = logging.getLogger(f"{__name__}.wire")
+_quiet.setLevel(logging.WARNING)  # below that websockets would log the address, and the token with it
 
 Frame = dict[str, Any]
 Handler = Callable[[Frame], Awaitable[None] | None]
@@ -32,10 +36,13 @@ Token = str | Callable[[], str | Awaitable[str]]
 FINAL_CODES = frozenset({1000, 4401, 4429})
 """After these a client does not come back by itself."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 10.0
 CONNECT_SECONDS = 10.0
 SILENCE = 2.5
 """Heartbeat intervals without a frame after which the server is taken for gone."""
+
+RENEWED_AFTER = 0.8
+"""Part of the time that is left to a token after which a fresh one is asked for."""
 
 RETRIED = frozenset({"RATE_LIMITED", "SERVICE_UNAVAILABLE"})
 
@@ -57,26 +64,66 @@ class Refused(Exception):
         self.code: str = frame["code"]
 
 
-class ChatClient:
-    """One user's connection. `token` is a JWT, or a function that returns a fresh one for each connection.
+class Place:
+    """How far a client has got: the last cursor, and of each partition the highest position since."""
 
-    Handlers are called one after the other, in the order of the frames, by type: message, read, typing, online,
-    offline, conversation, blocked, unblocked, connected, resync (read the lists and histories again), disconnected,
-    error. `state` can be kept and given to a later client, which resumes there.
+    def __init__(self, state: Frame | None) -> None:
+        self._cursor: str | None = state["cursor"] if state else None
+        self._positions: dict[str, int] = dict(state["positions"]) if state else {}
+
+    @property
+    def state(self) -> Frame:
+        return {"cursor": self._cursor, "positions": dict(self._positions)}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Return what is given back at reconnecting."""
+        if self._cursor is None:
+            return {}
+        positions = ",".join(f"{number}:{offset}" for number, offset in self._positions.items())
+        return {"cursor": self._cursor, "positions": positions}
+
+    def count(self, frame: Frame) -> None:
+        """Any cursor replaces the cursor and the positions kept."""
+        if "cursor" in frame:
+            self._cursor, self._positions = frame["cursor"], {}
+        if "position" in frame:
+            number, _, offset = frame["position"].partition(":")
+            self._positions[number] = max(int(offset), self._positions.get(number, -1))
+
+
+class _Pending(NamedTuple):
+    """A message without an answer."""
+
+    frame: Frame
+    outcome: asyncio.Future[Frame]
+
+
+class ChatClient:
+    """One user's connection. `token` is a JWT, or a function that returns a fresh one, which may be a coroutine.
+
+    It is asked for each connection, and before the last token expires. Handlers are called one after the other, in the
+    order of the frames, by type: message, ack (of one's own, with its content), read, typing, online, offline,
+    conversation, blocked, unblocked, connected, resync (read the lists and histories again), disconnected, closed,
+    error. They may be coroutines and may send; what one raises ends the client, and `wait_closed` raises it. `state`
+    can be kept and given to a later client, which resumes there.
     """
 
     def __init__(self, url: str, token: Token, *, state: Frame | None = None) -> None:
         self._url = f"{url.rstrip('/')}/chat/connect"
         self._token = token
         self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
-        self._cursor: str | None = state["cursor"] if state else None
-        self._positions: dict[str, int] = dict(state["positions"]) if state else {}
-        self._pending: dict[str, tuple[Frame, asyncio.Future[Frame]]] = {}
+        self._received, self._handled = Place(state), Place(state)
+        self._arrived: asyncio.Queue[Frame] = asyncio.Queue()
+        self._pending: dict[str, _Pending] = {}
+        self._held: dict[int, asyncio.Task[None]] = {}
         self._connection: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._closed: int | None = None
+        self._since = 0.0
         self._silence = 50.0
         self._pause = FIRST_PAUSE
-        self._retries: set[asyncio.Task[None]] = set()
         self.online = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -88,28 +135,27 @@ class ChatClient:
 
     @property
     def state(self) -> Frame:
-        """Return what a later client resumes from."""
-        return {"cursor": self._cursor, "positions": dict(self._positions)}
+        """Return what a later client resumes from: the frames whose handlers are done."""
+        return self._handled.state
 
     def on(self, kind: str, handler: Handler) -> None:
-        """Call `handler` with every frame of a type, before the next frame is looked at."""
+        """Call `handler` with every frame of a type, before the next frame's handlers."""
         self._handlers[kind].append(handler)
 
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection is lost."""
-        self._running = asyncio.get_running_loop().create_task(self._run())
+        if self._running is None or self._running.done():
+            self._running = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """End the connection for good."""
+        """End the connection for good. Within a handler: as soon as it waits for something."""
         if self._running is not None:
             self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
-        self._give_up(None)
+            if self._running is not asyncio.current_task():
+                await asyncio.gather(self._running, return_exceptions=True)
 
     async def wait_closed(self) -> None:
-        """Wait until the connection has ended for good; ChatClosed says why."""
+        """Wait until the connection has ended for good; ChatClosed, or what a handler raised, says why."""
         if self._running is not None:
             await asyncio.shield(self._running)
 
@@ -118,14 +164,17 @@ class ChatClient:
 
         Returns its ack: message_id, seq, sent_at. Raises Refused, or ChatClosed when the outcome stays unknown.
         """
+        if self._running is None or self._running.done():
+            raise ChatClosed(self._closed)
         client_id = client_id or secrets.token_hex(16)
+        if client_id in self._pending:
+            raise ValueError(f"{client_id} is being sent already")
         frame = {"type": "message", "conversation_id": conversation_id, "content": content, "client_id": client_id}
-        outcome: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._pending[client_id] = (frame, outcome)
-        if self.online.is_set():
-            await self._tell(frame)
+        pending = _Pending(frame, asyncio.get_running_loop().create_future())
+        self._pending[client_id] = pending
         try:
-            return await outcome
+            await self._submit(pending)
+            return await pending.outcome
         finally:
             self._pending.pop(client_id, None)
 
@@ -142,7 +191,7 @@ class ChatClient:
         await self._tell({"type": "online" if online else "offline"})
 
     async def renew(self, token: str) -> None:
-        """Go on with a fresh token of the same user, without a new connection."""
+        """Go on with a fresh token of the same user; where `token` is a function this is done by itself."""
         await self._tell({"type": "auth", "token": token})
 
     async def _tell(self, frame: Frame) -> None:
@@ -153,116 +202,168 @@ class ChatClient:
             except ConnectionClosed:
                 log.debug("not sent, the connection is lost: %s", frame["type"])
 
+    async def _submit(self, pending: _Pending) -> None:
+        """Send a message, unless those before it in the conversation have to wait too, or there is no connection."""
+        if self.online.is_set() and pending.frame["conversation_id"] not in self._held and not pending.outcome.done():
+            await self._tell(pending.frame)
+
     async def _run(self) -> None:
-        """Keep connecting; ends with ChatClosed, or with what a handler raised."""
-        code = None
+        """Handle what arrives on one connection after the other; ends with ChatClosed, or what a handler raised."""
+        self._closed, self._arrived, self._received = None, asyncio.Queue(), Place(self.state)
+        connecting = asyncio.get_running_loop().create_task(self._keep_connected())
         try:
-            while (code := await self._connect_once()) not in FINAL_CODES:
-                # Full jitter: the clients of an edge that went away do not come back all at once.
-                await asyncio.sleep(random.uniform(0, self._pause))  # noqa: S311 - no secret
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            while (frame := await self._arrived.get())["type"] != "closed":
+                await self._handle(frame)
+            self._closed = frame["code"]
+            await self._handle(frame)
         finally:
-            self._give_up(code)
-        raise ChatClosed(code)
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+            self._give_up()
+        raise ChatClosed(self._closed)
 
-    async def _connect_once(self) -> int | None:
-        """Connect, serve the connection until it is lost, and return its close code."""
-        try:
-            address = f"{self._url}?{urlencode(await self._query())}"
-            async with connect(
-                address, open_timeout=CONNECT_SECONDS, close_timeout=1, ping_interval=None
-            ) as connection:
-                self._connection = connection
-                await self._serve(connection)
-        except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None
-        except (OSError, TimeoutError, InvalidHandshake) as error:
-            log.debug("no connection: %r", error)
-        finally:
-            self._connection = None
-            if self.online.is_set():
-                self.online.clear()
-                await self._call({"type": "disconnected"})
-        return None
-
-    async def _query(self) -> dict[str, str]:
-        token = self._token if isinstance(self._token, str) else self._token()
-        query = {"token": await token if inspect.isawaitable(token) else token, "batch": "1"}
-        if self._cursor is not None:
-            positions = ",".join(f"{number}:{offset}" for number, offset in self._positions.items())
-            query |= {"cursor": self._cursor, "positions": positions}
-        return query
-
-    async def _serve(self, connection: ClientConnection) -> None:
-        while True:
-            async with asyncio.timeout(self._silence):
-                received = json.loads(await connection.recv())
-            for frame in received if isinstance(received, list) else [received]:
-                await self._take(frame)
-
-    async def _take(self, frame: Frame) -> None:
-        """Handle one frame, and only then count it as seen."""
-        match frame["type"]:
-            case "connected":
-                await self._connected(frame)
-            case "ack":
-                self._settle(frame)
-            case "error":
-                await self._refused(frame)
-            case "message" if frame.get("client_id") in self._pending:
-                self._settle(frame)  # it had arrived before the connection was lost
-            case "heartbeat" | "pong":
-                pass
-            case _:
-                await self._call(frame)
-        self._count(frame)
-
-    async def _connected(self, frame: Frame) -> None:
-        self._silence = SILENCE * frame["heartbeat_seconds"]
-        self._pause = FIRST_PAUSE
-        await self._call(frame)
-        self.online.set()
-        for pending, _ in list(self._pending.values()):
-            await self._tell(pending)
-
-    def _count(self, frame: Frame) -> None:
-        """Any cursor replaces the cursor and the positions kept; of each partition keep the highest since."""
-        if "cursor" in frame:
-            self._cursor, self._positions = frame["cursor"], {}
-        if "position" in frame:
-            number, _, offset = frame["position"].partition(":")
-            self._positions[number] = max(int(offset), self._positions.get(number, -1))
-
-    def _settle(self, frame: Frame) -> None:
-        pending = self._pending.get(frame["client_id"])
-        if pending is not None and not pending[1].done():
-            pending[1].set_result(frame)
-
-    async def _refused(self, frame: Frame) -> None:
-        pending = self._pending.get(frame.get("client_id", ""))
-        if pending is None:
-            await self._call(frame)
-        elif frame["code"] in RETRIED:
-            task = asyncio.get_running_loop().create_task(self._retry(pending, frame["details"].get("retry_after", 1)))
-            self._retries.add(task)
-            task.add_done_callback(self._retries.discard)
-        elif not pending[1].done():
-            pending[1].set_exception(Refused(frame))
-
-    async def _retry(self, pending: tuple[Frame, asyncio.Future[Frame]], after: float) -> None:
-        await asyncio.sleep(after)
-        if not pending[1].done() and self.online.is_set():
-            await self._tell(pending[0])
-
-    def _give_up(self, code: int | None) -> None:
-        for task in self._retries:
-            task.cancel()
-        for _, outcome in self._pending.values():
-            if not outcome.done():
-                outcome.set_exception(ChatClosed(code))
-
-    async def _call(self, frame: Frame) -> None:
+    async def _handle(self, frame: Frame) -> None:
+        """Let the application have a frame, and only then count it as handled."""
         for handler in self._handlers[frame["type"]]:
             done = handler(frame)
             if inspect.isawaitable(done):
                 await done
+        self._handled.count(frame)
+
+    async def _keep_connected(self) -> None:
+        while (code := await self._connect_once()) not in FINAL_CODES:
+            # Full jitter: the clients of an edge that went away do not come back all at once. The next pause is longer,
+            # unless the connection then holds longer than that.
+            await asyncio.sleep(random.uniform(0, self._pause))  # noqa: S311 - no secret
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._arrived.put_nowait({"type": "closed", "code": code})
+
+    async def _connect_once(self) -> int | None:
+        """Connect, serve the connection until it is lost, and return its close code."""
+        code = None
+        if (token := await self._fresh_token()) is None:
+            return code
+        try:
+            address = f"{self._url}?{urlencode({'token': token, 'batch': '1'} | self._received.query)}"
+            async with connect(
+                address, logger=_quiet, open_timeout=CONNECT_SECONDS, close_timeout=1, ping_interval=None
+            ) as connection:
+                self._connection = connection
+                await self._serve(connection, token)
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd else None
+        except (OSError, TimeoutError, InvalidHandshake) as error:
+            log.debug("no connection: %r", error)
+        finally:
+            self._lost(code)
+        return code
+
+    async def _serve(self, connection: ClientConnection, token: str) -> None:
+        while True:
+            async with asyncio.timeout(self._silence):
+                received = json.loads(await connection.recv())
+            for frame in received if isinstance(received, list) else [received]:
+                await self._take(frame, token)
+
+    async def _take(self, frame: Frame, token: str) -> None:
+        """Do what a frame wants of the client itself, and put it in line for the application."""
+        self._received.count(frame)
+        match frame:
+            case {"type": "connected"}:
+                await self._connected(frame, token)
+            case {"type": "ack" | "message", "client_id": client_id} if client_id in self._pending:
+                # An ack, or our own message: it had arrived before the connection was lost.
+                pending = self._pending.pop(client_id)
+                frame = {**frame, "type": "ack", "content": pending.frame["content"]}
+                _resolve(pending.outcome, frame)
+            case {"type": "error", "client_id": client_id} if client_id in self._pending:
+                self._refused(frame, self._pending[client_id])
+                return
+            case {"type": "ack"}:
+                return  # a retry's, of what is known already
+            case _:
+                pass
+        self._arrived.put_nowait(frame)
+
+    async def _connected(self, frame: Frame, token: str) -> None:
+        self._silence = SILENCE * frame["heartbeat_seconds"]
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        self.online.set()
+        if not isinstance(self._token, str):
+            ahead = datetime.fromisoformat(frame["server_time"]).timestamp() - loop.time()
+            self._renewing = loop.create_task(self._keep_renewing(expiry(token), ahead))
+        for pending in list(self._pending.values()):
+            await self._submit(pending)
+
+    def _lost(self, code: int | None) -> None:
+        """Take note that a connection has ended, or that there was none."""
+        self._connection = None
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self.online.is_set():
+            self.online.clear()
+            self._arrived.put_nowait({"type": "disconnected", "code": code})
+            if asyncio.get_running_loop().time() - self._since > self._pause:
+                self._pause = FIRST_PAUSE
+
+    async def _fresh_token(self) -> str | None:
+        if isinstance(self._token, str):
+            return self._token
+        try:
+            token = self._token()
+            return await token if inspect.isawaitable(token) else token
+        except Exception as error:  # noqa: BLE001 - whatever the application met, the next try may go well
+            log.warning("no token: %r", error)
+            return None
+
+    async def _keep_renewing(self, expires: float | None, ahead: float) -> None:
+        """Go on with a fresh token before one expires. `ahead`: of the server's time before our loop's, in seconds."""
+        loop = asyncio.get_running_loop()
+        while expires is not None:
+            await asyncio.sleep(max(1.0, RENEWED_AFTER * (expires - ahead - loop.time())))
+            if (token := await self._fresh_token()) is not None:
+                await self.renew(token)
+                expires = expiry(token)
+
+    def _refused(self, frame: Frame, pending: _Pending) -> None:
+        if frame["code"] not in RETRIED:
+            _resolve(pending.outcome, Refused(frame))
+            return
+        # Those behind it in the conversation have to wait too, so that they keep their order.
+        conversation_id = pending.frame["conversation_id"]
+        if conversation_id not in self._held:
+            again = self._try_again(conversation_id, frame["details"].get("retry_after", 1))
+            self._held[conversation_id] = asyncio.get_running_loop().create_task(again)
+
+    async def _try_again(self, conversation_id: int, after: float) -> None:
+        await asyncio.sleep(after)
+        del self._held[conversation_id]
+        for pending in list(self._pending.values()):
+            if pending.frame["conversation_id"] == conversation_id:
+                await self._submit(pending)
+
+    def _give_up(self) -> None:
+        for task in self._held.values():
+            task.cancel()
+        self._held.clear()
+        for pending in self._pending.values():
+            _resolve(pending.outcome, ChatClosed(self._closed))
+
+
+def expiry(token: str) -> float | None:
+    """Return when a JWT expires, in seconds since the epoch; None if it does not say."""
+    try:
+        payload = token.split(".")[1]
+        return float(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["exp"])
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _resolve(outcome: asyncio.Future[Frame], result: Frame | Exception) -> None:
+    """Tell who waits, unless that is done."""
+    if not outcome.done():
+        if isinstance(result, Exception):
+            outcome.set_exception(result)
+        else:
+            outcome.set_result(result)

@@ -1,5 +1,6 @@
 // Two users of the JavaScript client; one loses the connection again and again. Run by test_javascript.py.
-import { ChatClient, SharedChatClient, Refused } from "../../gateway/clients/chat-client.mjs";
+import { ChatClient, Refused } from "../../gateway/clients/chat-client.mjs";
+import { SharedChatClient } from "../../gateway/clients/shared-chat-client.mjs";
 
 const { url, tokens, conversation, stranger, count } = JSON.parse(process.argv[2]);
 const sockets = [];
@@ -42,20 +43,25 @@ second.on("message", ({ seq }) => received.push(seq));
 first.start();
 second.start();
 alice.start();
-const cutting = setInterval(() => sockets.at(-1)?.close(), 150);
+alice.on("message", () => {
+  throw new Error("a handler that fails");
+});
+const uncaught = [];
+process.on("uncaughtException", (error) => uncaught.push(error.message));
 const acks = [];
 for (let number = 1; number <= count; number++) {
   acks.push((await alice.send(conversation, `message ${number}`)).seq);
   if (number === count / 2) first.close(); // the other tab goes on
+  if (number % 15 === 0) sockets.at(-1).close();
   await pause(10);
 }
-clearInterval(cutting);
 await until(() => received.length >= count);
 const reply = await second.send(conversation, "got it");
+await until(() => uncaught.length === 1);
 let refused = null;
 await alice.send(stranger, "hello?").catch((error) => (refused = error instanceof Refused ? error.code : String(error)));
 const reconnects = sockets.length - 1;
 alice.close();
 second.close();
-console.log(JSON.stringify({ acks, received, reply: reply.seq, refused, reconnects }));
+console.log(JSON.stringify({ acks, received, reply: reply.seq, refused, reconnects, uncaught }));
 process.exit(0);

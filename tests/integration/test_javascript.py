@@ -1,4 +1,4 @@
-"""gateway/clients/chat-client.mjs against a real edge, in Node: resumes, sends once, shares a socket between tabs."""
+"""The JavaScript clients against a real edge, in Node: one resumes and sends once, the other is shared between tabs."""
 
 import asyncio
 import json
@@ -45,3 +45,4 @@ async def test_what_two_users_say_arrives_once_and_in_order_whatever_is_cut(modu
     assert told["reply"] == COUNT + 1
     assert told["refused"] == "FORBIDDEN"
     assert told["reconnects"] > 3
+    assert told["uncaught"] == ["a handler that fails"], "and the client went on"

@@ -33,7 +33,6 @@ HELD_BY = {
     "tests/e2e/test_user_flow.py": (
         *("command_api/blocks.py", "command_api/reports.py", "command_api/users.py", "gateway/sockets/live.py"),
     ),
-    "tests/faults/test_sockets.py": ("gateway/clients/chat_client.py",),
     "tests/unit/gateway/sockets/test_hub.py": ("gateway/sockets/durable.py",),
     "tests/unit/gateway/resuming/test_resume.py": ("gateway/resuming/remembered.py",),
     "tests/unit/infra/test_child.py": ("infra/part.py",),

@@ -1,0 +1,192 @@
+// The client of chat-client.mjs for the tabs of one user in one browser, which share one socket.
+//
+//   const chat = new SharedChatClient("wss://chat.example", () => token, { name: userId });
+//
+// Whichever tab holds the lock has the socket, the others speak with that tab over a channel, and when it is gone,
+// closed or crashed, another goes on where it was. What one tab sends the others are told as a `message`. Each tab keeps
+// the highest position that it has seen of each partition: what two tabs with the socket, one after the other, both tell
+// is handled once. `name` tells users apart.
+
+import { ChatClient, ChatClosed, Refused } from "./chat-client.mjs";
+
+const KINDS =
+  "message ack read typing online offline conversation blocked unblocked connected disconnected closed error resync";
+
+export class SharedChatClient {
+  #open;
+  #channel;
+  #locks;
+  #name;
+  #handlers = new Map();
+  #waiting = new Map(); // this tab's sends, by client_id
+  #seen = new Map(); // of each partition the highest offset that this tab was told
+  #client = null; // only in the tab that has the socket
+  #state = null;
+  #user = null;
+  #release = null;
+  #started = false;
+  #closed = false;
+
+  constructor(url, token, { name, locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel, ...options }) {
+    this.#open = (state) => new ChatClient(url, token, { ...options, state });
+    this.#name = `chat:${name}`;
+    this.#locks = locks;
+    this.#channel = new Channel(this.#name);
+    this.#channel.onmessage = ({ data }) => this.#hear(data);
+  }
+
+  // As of ChatClient. `connected` and so on tell of the one socket.
+  on(kind, handler) {
+    this.#handlers.set(kind, [...(this.#handlers.get(kind) ?? []), handler]);
+  }
+
+  // Take part; also again, after the connection has ended for good.
+  start() {
+    if (this.#started) return this.#ask("start");
+    this.#started = true;
+    this.#channel.postMessage({ asks: "state" });
+    this.#locks.request(this.#name, async () => {
+      if (this.#closed) return;
+      const released = new Promise((release) => (this.#release = release));
+      this.#lead();
+      await released;
+    });
+  }
+
+  // Leave; the other tabs go on.
+  close() {
+    this.#closed = true;
+    const client = this.#client;
+    this.#client = null;
+    client?.close();
+    this.#channel.close();
+    this.#release?.();
+    for (const { reject } of this.#waiting.values()) reject(new ChatClosed(null));
+    this.#waiting.clear();
+    this.#call({ type: "closed", code: null });
+  }
+
+  send(conversation_id, content, client_id = crypto.randomUUID()) {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new ChatClosed(null));
+      const args = [conversation_id, content, client_id];
+      this.#waiting.set(client_id, { args, resolve, reject });
+      this.#ask("send", ...args);
+    });
+  }
+
+  read(message_id) {
+    this.#ask("read", message_id);
+  }
+
+  typing(conversation_id) {
+    this.#ask("typing", conversation_id);
+  }
+
+  show(online) {
+    this.#ask("show", online);
+  }
+
+  renew(token) {
+    this.#ask("renew", token);
+  }
+
+  #ask(call, ...args) {
+    if (this.#client) this.#run(call, args);
+    else if (!this.#closed) this.#channel.postMessage({ call, args });
+  }
+
+  // Of the tab with the socket: do what was asked. That a message was taken is told by `ack`, in order with the rest.
+  #run(call, args) {
+    const client = this.#client;
+    const done = client[call](...args);
+    if (call !== "send") return;
+    done.catch((error) => {
+      if (client !== this.#client) return; // this tab leaves, and the next one is asked again
+      const outcome = error instanceof Refused ? { refused: error.frame } : { closed: error.code };
+      this.#tell({ unsent: args[2], ...outcome });
+    });
+  }
+
+  #lead() {
+    const client = this.#open(this.#state);
+    this.#client = client;
+    for (const kind of KINDS.split(" ")) {
+      client.on(kind, (frame) => {
+        if (client !== this.#client) return;
+        if (kind === "connected") this.#user = frame.user_id;
+        const told = kind === "ack" ? { sender_id: this.#user, content_type: "text", ...frame } : frame;
+        this.#tell({ frame: told, state: client.state });
+      });
+    }
+    client.start();
+    this.#channel.postMessage({ leads: true });
+    this.#askAgain();
+  }
+
+  // The last tab may have gone before it asked: the same client_id makes one message of it.
+  #askAgain() {
+    for (const { args } of this.#waiting.values()) this.#ask("send", ...args);
+  }
+
+  #tell(told) {
+    this.#channel.postMessage(told);
+    this.#take(told);
+  }
+
+  #hear(data) {
+    if (data.call !== undefined) {
+      if (this.#client) this.#run(data.call, data.args);
+    } else if (data.asks) {
+      if (this.#client) this.#channel.postMessage({ state: this.#client.state });
+    } else if (data.leads) {
+      this.#askAgain();
+    } else {
+      this.#take(data);
+    }
+  }
+
+  #take({ frame, state, unsent, refused, closed }) {
+    if (state) this.#state = state;
+    if (frame) this.#deliver(frame);
+    if (this.#waiting.has(unsent)) {
+      const { reject } = this.#waiting.get(unsent);
+      this.#waiting.delete(unsent);
+      reject(refused ? new Refused(refused) : new ChatClosed(closed));
+    }
+  }
+
+  #deliver(frame) {
+    if (frame.type === "resync") this.#seen.clear();
+    const fresh = this.#isNew(frame.position);
+    const waiting = ["ack", "message"].includes(frame.type) && this.#waiting.get(frame.client_id);
+    if (waiting) {
+      this.#waiting.delete(frame.client_id);
+      const ack = { ...frame, type: "ack" };
+      waiting.resolve(ack);
+      this.#call(ack);
+    } else if (fresh) {
+      this.#call(frame.type === "ack" ? { ...frame, type: "message" } : frame);
+    }
+  }
+
+  #isNew(position) {
+    if (position === undefined) return true;
+    const [number, offset] = position.split(":");
+    if (Number(offset) <= (this.#seen.get(number) ?? -1)) return false;
+    this.#seen.set(number, Number(offset));
+    return true;
+  }
+
+  #call(frame) {
+    for (const handler of this.#handlers.get(frame.type) ?? []) {
+      try {
+        handler(frame);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

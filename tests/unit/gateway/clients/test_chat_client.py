@@ -1,0 +1,361 @@
+"""The Python client against a server that says what each test wants: resumes, retries, order, pauses, tokens, ends."""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from gateway.clients import chat_client
+from gateway.clients.chat_client import ChatClient, ChatClosed, Frame, Place, Refused, expiry
+from infra.embedded.ports import free_ports
+from schemas.times import format_time
+
+PATIENCE_SECONDS = 20
+SECRET = "a secret that only this test knows"
+
+
+class Link:
+    """The server's end of one connection."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        self.connection = connection
+        self.query = parse_qs(urlsplit(connection.request.path).query, keep_blank_values=True)
+
+    async def tell(self, kind: str, **members: Any) -> None:
+        await self.connection.send(json.dumps({"type": kind, **members}))
+
+    async def connected(self, cursor: str, *, beat: float = 20) -> None:
+        now = format_time(time.time_ns() // 1_000_000)
+        await self.tell("connected", cursor=cursor, heartbeat_seconds=beat, server_time=now, resumed=False)
+
+    async def message(self, offset: int, **members: Any) -> None:
+        await self.tell("message", message_id=offset, position=f"0:{offset}", **members)
+
+    async def ack(self, sent: Frame, offset: int) -> None:
+        await self.tell("ack", client_id=sent["client_id"], message_id=offset, position=f"0:{offset}")
+
+    async def asked(self) -> Frame:
+        """Return the next frame of the client."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            frame: Frame = json.loads(await self.connection.recv())
+        return frame
+
+    async def close(self, code: int) -> None:
+        await self.connection.close(code)
+
+
+class Server:
+    """Waits for clients; a test takes their connections one after the other."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._links: asyncio.Queue[Link] = asyncio.Queue()
+
+    async def serve(self, connection: ServerConnection) -> None:
+        self._links.put_nowait(Link(connection))
+        await connection.wait_closed()
+
+    async def link(self) -> Link:
+        """Wait for the next connection."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._links.get()
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Server]:
+    """Clients come back to it at once: pauses have a test of their own."""
+    monkeypatch.setattr(chat_client, "FIRST_PAUSE", 0.01)
+    (port,) = free_ports(1)
+    scripted = Server(f"ws://127.0.0.1:{port}")
+    async with serve(scripted.serve, "127.0.0.1", port):
+        yield scripted
+
+
+@pytest.fixture
+async def chat(server: Server) -> AsyncIterator[ChatClient]:
+    async with ChatClient(server.url, "a token") as client:
+        yield client
+
+
+async def until(holds: Any) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+def test_any_cursor_replaces_what_is_kept_and_of_each_partition_the_highest_position_counts() -> None:
+    place = Place({"cursor": "a", "positions": {"0": 5}})
+    for position in ("0:4", "1:7", "0:6"):
+        place.count({"position": position})
+    assert place.query == {"cursor": "a", "positions": "0:6,1:7"}
+    place.count({"cursor": "b"})
+    assert place.state == {"cursor": "b", "positions": {}}
+    assert Place(None).query == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "expires"),
+    [
+        (jwt.encode({"exp": 1_900_000_000}, SECRET), 1_900_000_000),
+        (jwt.encode({"sub": "1"}, SECRET), None),
+        ("no JWT", None),
+        ("a.b.c", None),
+    ],
+)
+def test_a_token_says_when_it_expires(token: str, expires: float | None) -> None:
+    assert expiry(token) == expires
+
+
+async def test_it_comes_back_with_what_it_has_and_sends_again_what_was_not_acknowledged(
+    server: Server, chat: ChatClient
+) -> None:
+    link = await server.link()
+    assert "cursor" not in link.query
+    await link.connected("first")
+    sending = [asyncio.ensure_future(chat.send(7, content)) for content in ("one", "two")]
+    before = [await link.asked() for _ in sending]
+    await link.message(3)
+    await link.ack(before[0], 4)
+    await sending[0]
+    link.connection.transport.abort()
+    link = await server.link()
+    assert (link.query["cursor"], link.query["positions"]) == (["first"], ["0:4"])
+    await link.connected("second")
+    assert await link.asked() == before[1]
+    await link.ack(before[1], 5)
+    assert (await sending[1])["message_id"] == 5
+    assert chat._pending == {}
+
+
+async def test_what_had_arrived_before_the_connection_was_lost_is_known_by_its_own_message(
+    server: Server, chat: ChatClient
+) -> None:
+    told: list[Frame] = []
+    for kind in ("message", "ack"):
+        chat.on(kind, told.append)
+    link = await server.link()
+    await link.connected("first")
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    sent = await link.asked()
+    link.connection.transport.abort()
+    link = await server.link()
+    await link.connected("second")
+    await link.message(3, client_id=sent["client_id"])
+    await link.ack(sent, 3)
+    await link.message(4)
+    await until(lambda: len(told) == 2)
+    assert (await sending)["message_id"] == 3
+    assert [(frame["type"], frame["message_id"], frame.get("content")) for frame in told] == [
+        ("ack", 3, "hello"),
+        ("message", 4, None),
+    ]
+
+
+@pytest.mark.parametrize("code", [1000, 4401, 4429])
+async def test_after_these_codes_it_stays_away_and_says_so(server: Server, chat: ChatClient, code: int) -> None:
+    closed: list[Frame] = []
+    chat.on("closed", closed.append)
+    link = await server.link()
+    await link.connected("first")
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    await link.asked()
+    await link.close(code)
+    for waiting in (chat.wait_closed(), sending, chat.send(7, "too late")):
+        with pytest.raises(ChatClosed) as ended:
+            await waiting
+        assert ended.value.code == code
+    assert closed == [{"type": "closed", "code": code}]
+    chat.start()  # the application may still want to
+    assert (await server.link()).query["cursor"] == ["first"]
+
+
+@pytest.mark.parametrize("code", [1001, 1011, 4408, 4413])
+async def test_after_any_other_it_comes_back(server: Server, chat: ChatClient, code: int) -> None:
+    lost: list[Frame] = []
+    chat.on("disconnected", lost.append)
+    link = await server.link()
+    await link.connected("first")
+    await link.close(code)
+    assert (await server.link()).query["cursor"] == ["first"]
+    assert lost == [{"type": "disconnected", "code": code}]
+
+
+@pytest.mark.usefixtures("chat")
+async def test_silence_is_taken_for_a_dead_connection(server: Server) -> None:
+    link = await server.link()
+    await link.connected("first", beat=0.02)
+    again = await server.link()
+    assert again.query["cursor"] == ["first"]
+    await link.connection.wait_closed()
+
+
+async def test_pauses_grow_to_a_bound_and_are_drawn_by_lot(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(least: float, most: float) -> float:
+        drawn.append((least, most))
+        return 0
+
+    monkeypatch.setattr(random, "uniform", uniform)
+    (nobody,) = free_ports(1)
+    async with ChatClient(f"ws://127.0.0.1:{nobody}", "a token"):
+        await until(lambda: len(drawn) >= 7)
+    assert drawn[:7] == [(0, 1), (0, 2), (0, 4), (0, 8), (0, 10), (0, 10), (0, 10)]
+
+
+async def test_a_connection_that_held_makes_the_next_pause_short_again(server: Server, chat: ChatClient) -> None:
+    link = await server.link()
+    chat._pause = 10.0
+    await link.connected("first")
+    await chat.online.wait()
+    chat._since -= 11
+    await link.close(1001)
+    await server.link()
+    assert chat._pause < 1
+
+
+async def test_what_has_to_wait_keeps_its_order(server: Server, chat: ChatClient) -> None:
+    link = await server.link()
+    await link.connected("first")
+    sending = [asyncio.ensure_future(chat.send(7, "one"))]
+    first = await link.asked()
+    refusal = {"error": "too many", "code": "RATE_LIMITED", "details": {"retry_after": 0.3}}
+    await link.tell("error", client_id=first["client_id"], **refusal)
+    await until(lambda: 7 in chat._held)
+    sending += [asyncio.ensure_future(chat.send(conversation, "two")) for conversation in (7, 8)]
+    asked = [await link.asked() for _ in range(3)]
+    assert [(frame["conversation_id"], frame["content"]) for frame in asked] == [(8, "two"), (7, "one"), (7, "two")]
+    assert asked[1] == first
+    for number, frame in enumerate(asked):
+        await link.ack(frame, number)
+    assert [(await one)["message_id"] for one in sending] == [1, 2, 0]
+
+
+async def test_a_refusal_is_raised(server: Server, chat: ChatClient) -> None:
+    link = await server.link()
+    await link.connected("first")
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    refusal = {"error": "no", "code": "CONVERSATION_BLOCKED", "details": {}}
+    await link.tell("error", client_id=(await link.asked())["client_id"], **refusal)
+    with pytest.raises(Refused) as refused:
+        await sending
+    assert refused.value.code == "CONVERSATION_BLOCKED"
+
+
+async def test_a_handler_may_send_and_what_it_has_not_done_yet_is_not_in_the_state(
+    server: Server, chat: ChatClient
+) -> None:
+    handled: list[int] = []
+
+    async def answer(message: Frame) -> None:
+        await chat.send(7, f"answer to {message['message_id']}")
+        handled.append(message["message_id"])
+
+    chat.on("message", answer)
+    link = await server.link()
+    await link.connected("first")
+    await link.message(1)
+    await link.message(2)
+    sent = await link.asked()
+    assert chat.state["positions"] == {}
+    link.connection.transport.abort()
+    link = await server.link()
+    assert link.query["positions"] == ["0:2"], "both have arrived"
+    await link.connected("second")
+    assert await link.asked() == sent
+    await link.ack(sent, 3)
+    await link.ack(await link.asked(), 4)
+    await until(lambda: chat.state == {"cursor": "second", "positions": {"0": 4}})
+    assert handled == [1, 2]
+
+
+async def test_what_a_handler_raises_ends_the_client(server: Server, chat: ChatClient) -> None:
+    def fail(_: Frame) -> None:
+        raise ZeroDivisionError
+
+    chat.on("message", fail)
+    link = await server.link()
+    await link.connected("first")
+    await link.message(1)
+    with pytest.raises(ZeroDivisionError):
+        await chat.wait_closed()
+    assert chat.state == {"cursor": "first", "positions": {}}, "a later client is told it again"
+
+
+async def test_a_handler_may_close(server: Server, chat: ChatClient) -> None:
+    async def close(_: Frame) -> None:
+        await chat.close()
+
+    chat.on("message", close)
+    link = await server.link()
+    await link.connected("first")
+    await link.message(1)
+    await link.connection.wait_closed()
+    await until(lambda: chat._running is not None and chat._running.done())
+
+
+async def test_each_connection_gets_a_fresh_token_and_one_that_cannot_be_had_is_asked_for_again(
+    server: Server,
+) -> None:
+    given = iter(("one", None, "two"))
+
+    async def token() -> str:
+        found = next(given)
+        if found is None:
+            raise OSError("the door of tokens is closed")
+        return found
+
+    async with ChatClient(server.url, token):
+        link = await server.link()
+        assert link.query["token"] == ["one"]
+        await link.connected("first")
+        await link.close(1001)
+        assert (await server.link()).query["token"] == ["two"]
+
+
+async def test_a_token_is_renewed_over_the_socket_before_it_expires(server: Server) -> None:
+    now = time.time()
+    given = [jwt.encode({"exp": now + seconds}, SECRET) for seconds in (2, 1_000)]
+    tokens = iter(given)
+    async with ChatClient(server.url, lambda: next(tokens)):
+        link = await server.link()
+        await link.connected("first")
+        assert await link.asked() == {"type": "auth", "token": given[1]}
+        assert link.query["token"] == [given[0]]
+
+
+async def test_no_log_shows_the_token(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with ChatClient(server.url, "the-token"):
+        link = await server.link()
+        await link.connected("first")
+        await link.close(1001)
+        await server.link()
+    assert [record for record in caplog.records if "the-token" in record.getMessage()] == [
+        record for record in caplog.records if record.name == "websockets.server" and "GET" in record.getMessage()
+    ], "only the test's own server shows it"
+
+
+async def test_nothing_is_sent_before_the_start_or_after_the_end(server: Server) -> None:
+    client = ChatClient(server.url, "a token")
+    with pytest.raises(ChatClosed):
+        await client.send(7, "too early")
+    async with client:
+        await (await server.link()).connected("first")
+        sending = asyncio.ensure_future(client.send(7, "hello"))
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match="already"):
+            await client.send(7, "hello", client_id=next(iter(client._pending)))
+    with pytest.raises(ChatClosed):
+        await sending
+    with pytest.raises(ChatClosed):
+        await client.send(7, "too late")
