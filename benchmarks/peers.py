@@ -29,6 +29,7 @@ PROMISES = {
 async def peers(bench: Bench, directory: Path) -> None:
     """Run every peer of the folder that can run here."""
     home = bench.home / "peers"
+    bench.home.chmod(0o711)  # their Postgres has an account of its own, which must get to its directory
     generator = await loadgen.build(home, directory / "loadgen")
     names = sorted(script.stem for script in directory.glob("*.sh") if script.stem not in NOT_PEERS)
     missing = []
