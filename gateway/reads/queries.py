@@ -6,33 +6,53 @@ list or a history is. Who may ask is in read_routes.py; how fresh the tables are
 
 from typing import Any, NamedTuple
 
-from msgspec import UNSET
-
-from command_api.listing import listed
 from infra.read_tables import ReadTables
-from schemas.answers import Block, BlockList, ConversationList, ListedMessage, MessageList
-from schemas.ids import Position
+from schemas.answers import Block, BlockList
+from schemas.ids import MAX_ID
 from schemas.requests import ListConversations, ListMessages
 from schemas.times import Time, write_time
 
+# Postgres writes the pages: half the work of an edge would be to make objects of their rows and JSON of these.
+#
 # The page is cut out of the index before anything is joined to it; the total comes along for a page without rows too.
 _CONVERSATIONS = """
-SELECT t.total, v.*
-FROM (SELECT coalesce(sum(total), 0)::bigint AS total FROM {schema}.inbox_totals WHERE user_id = $1) AS t
-LEFT JOIN LATERAL (
-    SELECT l.*
-    FROM (
-        SELECT i.conversation_id FROM {schema}.inbox AS i WHERE i.user_id = $1
-        ORDER BY i.updated_at DESC, i.conversation_id DESC LIMIT $2 OFFSET $3
-    ) AS page
-    JOIN {schema}.conversation_list AS l ON l.user_id = $1 AND l.id = page.conversation_id
-) AS v ON true
-ORDER BY v.updated_at DESC, v.id DESC
+SELECT
+    (SELECT coalesce(sum(total), 0)::bigint FROM {schema}.inbox_totals WHERE user_id = $1) AS total,
+    coalesce(string_agg(row_to_json(shown)::text, ',' ORDER BY l.updated_at DESC, l.id DESC), '') AS listed,
+    coalesce(array_agg(l.other_user_id), ARRAY[]::bigint[]) AS users
+FROM (
+    SELECT i.conversation_id FROM {schema}.inbox AS i WHERE i.user_id = $1
+    ORDER BY i.updated_at DESC, i.conversation_id DESC LIMIT $2 OFFSET $3
+) AS page
+JOIN {schema}.conversation_list AS l ON l.user_id = $1 AND l.id = page.conversation_id
+CROSS JOIN LATERAL (
+    SELECT
+        l.id, l.user_id, l.other_user_id, l.other_user_name, l.other_user_photo,
+        l.last_message, l.last_message_sender, l.unread_count,
+        to_char(l.updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS updated_at,
+        to_char(l.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at
+) AS shown
 """
-_HISTORY = "SELECT lower_user_id, higher_user_id, last_seq FROM {schema}.conversations WHERE id = $1"
+# Numbers have no gaps, so the page is a range of them. $3: the first that is too new, $4: the last that is too old.
 _MESSAGES = """
-SELECT id, sender_id, content, content_type, created_at, read_at, seq, client_id, record_offset, partition
-FROM {schema}.message_list WHERE conversation_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq DESC
+SELECT c.lower_user_id, c.higher_user_id, c.last_seq AS total, (
+    SELECT coalesce(string_agg(
+        CASE WHEN m.sender_id = $2 THEN row_to_json(own) ELSE row_to_json(shown) END::text, ',' ORDER BY m.seq DESC
+    ), '')
+    FROM {schema}.message_list AS m
+    CROSS JOIN LATERAL (
+        SELECT
+            m.id, m.conversation_id, m.sender_id, m.content, m.content_type,
+            to_char(m.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
+            to_char(m.read_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS read_at,
+            m.seq, m.partition || ':' || m.record_offset AS position
+    ) AS shown
+    CROSS JOIN LATERAL (SELECT shown.*, m.client_id) AS own
+    WHERE m.conversation_id = c.id
+        AND m.seq <= least(c.last_seq, $3::bigint - 1) - $5::bigint
+        AND m.seq > greatest(least(c.last_seq, $3::bigint - 1) - $5::bigint - $6::bigint, $4::bigint)
+) AS listed
+FROM {schema}.conversations AS c WHERE c.id = $1
 """
 _BLOCKED = """
 SELECT user_id, conversation_id, blocked_at FROM {schema}.blocked_users
@@ -45,11 +65,11 @@ SELECT EXISTS (SELECT FROM {schema}.users WHERE id = $1)
 """
 
 
-class History(NamedTuple):
-    """Whose conversation it is, and the number of its last message."""
+class Page(NamedTuple):
+    """A page as JSON, and its users: those that a list shows beside its own, the two of a history."""
 
-    users: tuple[int, int]
-    last_seq: int
+    content: bytes
+    users: tuple[int, ...]
 
 
 class Queries:
@@ -58,27 +78,18 @@ class Queries:
     def __init__(self, tables: ReadTables) -> None:
         self._tables = tables
 
-    async def conversations(self, asked: ListConversations) -> ConversationList:
-        """Return a page of a user's conversations, latest first."""
-        rows = await self._tables.fetch(_CONVERSATIONS, asked.user_id, asked.limit, asked.offset)
-        return ConversationList(
-            conversations=[listed(row) for row in rows if row["id"] is not None], total=rows[0]["total"]
+    async def conversations(self, asked: ListConversations) -> Page:
+        """Return a page of a user's conversations, latest first: a `ConversationList`."""
+        (row,) = await self._tables.fetch(_CONVERSATIONS, asked.user_id, asked.limit, asked.offset)
+        return Page(_page("conversations", row), tuple(row["users"]))
+
+    async def messages(self, conversation_id: int, viewer: int, asked: ListMessages) -> Page | None:
+        """Return a page of a history, latest first: a `MessageList`; None when there is no such conversation."""
+        before = MAX_ID if asked.before_seq is None else asked.before_seq
+        row = await self._tables.fetchrow(
+            _MESSAGES, conversation_id, viewer, before, asked.after_seq or 0, asked.offset, asked.limit
         )
-
-    async def history(self, conversation_id: int) -> History | None:
-        """Return what there is to know of a conversation before its messages are read; None when it is not there."""
-        row = await self._tables.fetchrow(_HISTORY, conversation_id)
-        return History((row["lower_user_id"], row["higher_user_id"]), row["last_seq"]) if row else None
-
-    async def messages(self, conversation_id: int, viewer: int, last_seq: int, asked: ListMessages) -> MessageList:
-        """Return a page of a history, latest first. Numbers have no gaps, so the page is a range of them."""
-        newest = last_seq if asked.before_seq is None else min(last_seq, asked.before_seq - 1)
-        newest -= asked.offset
-        before = max(newest - asked.limit, asked.after_seq or 0)
-        if newest <= before:
-            return MessageList(messages=[], total=last_seq)
-        rows = await self._tables.fetch(_MESSAGES, conversation_id, before, newest)
-        return MessageList(messages=[_message(row, conversation_id, viewer) for row in rows], total=last_seq)
+        return Page(_page("messages", row), (row["lower_user_id"], row["higher_user_id"])) if row else None
 
     async def blocked(self, user_id: int) -> BlockList:
         """Return a user's blocks that are in force, latest first."""
@@ -100,17 +111,5 @@ class Queries:
         return bool(row and row[0])
 
 
-def _message(row: Any, conversation_id: int, viewer: int) -> ListedMessage:
-    read_at = row["read_at"]
-    return ListedMessage(
-        id=row["id"],
-        conversation_id=conversation_id,
-        sender_id=row["sender_id"],
-        content=row["content"],
-        content_type=row["content_type"],
-        created_at=write_time(row["created_at"]),
-        read_at=None if read_at is None else write_time(read_at),
-        seq=row["seq"],
-        position=str(Position(row["partition"], row["record_offset"])),
-        client_id=row["client_id"] if row["sender_id"] == viewer else UNSET,
-    )
+def _page(name: str, row: Any) -> bytes:
+    return f'{{"{name}":[{row["listed"]}],"total":{row["total"]}}}'.encode()

@@ -7,7 +7,6 @@ routes in command_api/routes.py.
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-import msgspec
 from msgspec.structs import astuple
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,10 +16,10 @@ from command_api.http import acting, answer, encode, encoded, identify, path_id
 from command_api.service import WriteSide
 from gateway.presence.presence import Presence
 from gateway.reads.caches import Caches, Key, Kind
-from gateway.reads.queries import History, Queries
+from gateway.reads.queries import Page, Queries
 from gateway.reads.waiting import Waiting
 from infra.tail import Stage
-from schemas.answers import BlockList, ConversationList, MessageList, UserStatus
+from schemas.answers import MessageList, UserStatus
 from schemas.errors import ChatError, Code, forbidden
 from schemas.requests import ListConversations, ListMessages, OfUser
 from schemas.topics import USERS
@@ -56,7 +55,7 @@ class ReadRoutes:
         identity.require(asked.user_id)
         headers = await self._waiting.wait(request, asked.user_id, profiles=True)
 
-        async def make() -> ConversationList:
+        async def make() -> Page:
             return await self._queries.conversations(asked)
 
         key = Key(Kind.CONVERSATIONS, asked.user_id, asked.user_id, (asked.limit, asked.offset))
@@ -69,9 +68,14 @@ class ReadRoutes:
         asked = check_query(request.query_params, ListMessages)
         headers = await self._waiting.wait(request, user_id)
 
-        async def make() -> MessageList:
-            history = await self._history(conversation_id, user_id)
-            return await self._queries.messages(conversation_id, user_id, history.last_seq if history else 0, asked)
+        async def make() -> Page:
+            page = await self._queries.messages(conversation_id, user_id, asked)
+            if page is None:  # not yet, or not at all
+                (await self._conversations.get(conversation_id)).member(user_id)
+                return Page(encode(MessageList(messages=[], total=0)), ())
+            if user_id not in page.users:
+                raise forbidden("the conversation is not yours")
+            return page._replace(users=())  # a history shows nobody's name
 
         return await self._answer(Key(Kind.HISTORY, conversation_id, user_id, astuple(asked)), headers, make)
 
@@ -82,8 +86,8 @@ class ReadRoutes:
         identity.require(user_id)
         headers = await self._waiting.wait(request, user_id)
 
-        async def make() -> BlockList:
-            return await self._queries.blocked(user_id)
+        async def make() -> Page:
+            return Page(encode(await self._queries.blocked(user_id)), ())
 
         return await self._answer(Key(Kind.BLOCKED, user_id, user_id), headers, make)
 
@@ -99,36 +103,24 @@ class ReadRoutes:
             status: Literal["online", "offline"] = "online" if seen.online else "offline"
             return answer(UserStatus(user_id=user_id, status=status, last_seen=seen.last_seen), headers=headers)
 
-        async def make() -> UserStatus:
+        async def make() -> Page:
             last_seen = await self._queries.last_seen(user_id)
-            return UserStatus(user_id=user_id, status="offline", last_seen=last_seen)
+            return Page(encode(UserStatus(user_id=user_id, status="offline", last_seen=last_seen)), ())
 
         return await self._answer(Key(Kind.USER, user_id, user_id), headers, make)
 
-    async def _answer(
-        self, key: Key, headers: dict[str, str], make: Callable[[], Awaitable[msgspec.Struct]]
-    ) -> Response:
+    async def _answer(self, key: Key, headers: dict[str, str], make: Callable[[], Awaitable[Page]]) -> Response:
         """Give a cached answer again, or make it and keep it; one that is behind is not kept."""
         content = None if headers else self._caches.get(key)
         if content is None:
             filling = self._caches.begin(key)
             try:
-                made = await make()
-                content = encode(made)
+                content, shown = await make()
                 if not headers:
-                    self._caches.keep(filling, content, _shown(made))
+                    self._caches.keep(filling, content, shown)
             finally:
                 self._caches.abandon(filling)
         return encoded(content, headers=headers)
-
-    async def _history(self, conversation_id: int, user_id: int) -> History | None:
-        """Return the history of one of its users, None while the tables lack it; ChatError for everybody else."""
-        history = await self._queries.history(conversation_id)
-        if history is None:
-            (await self._conversations.get(conversation_id)).member(user_id)
-        elif user_id not in history.users:
-            raise forbidden("the conversation is not yours")
-        return history
 
     async def _blocked(self, asker: int, user_id: int) -> bool:
         """Tell whether a block is between two users in conversation; ChatError for users who are in none."""
@@ -140,8 +132,3 @@ class ReadRoutes:
         if await self._queries.is_known(user_id):
             raise forbidden("only those in conversation with somebody see whether they are online")
         raise ChatError(Code.USER_NOT_FOUND, "there is no such user")
-
-
-def _shown(made: msgspec.Struct) -> tuple[int, ...]:
-    """Return those whose names and photos an answer shows."""
-    return tuple(listed.other_user_id for listed in made.conversations) if isinstance(made, ConversationList) else ()

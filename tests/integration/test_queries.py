@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from gateway.reads import queries
 from gateway.reads.queries import Queries
@@ -13,8 +16,10 @@ from infra.read_tables import ReadTables
 from infra.settings import Settings
 from projections import generations
 from projections.log import PROJECTED, Log
-from schemas.ids import Partition
+from schemas.answers import ConversationList, MessageList
+from schemas.ids import MAX_ID, Partition
 from schemas.requests import ListConversations, ListMessages
+from schemas.times import read_time
 
 BUSY, QUIET = 1, 2
 CONVERSATIONS = 10_000
@@ -53,6 +58,20 @@ class Place(NamedTuple):
     queries: Queries
     connection: asyncpg.Connection
 
+    async def history(self, conversation: int, viewer: int, asked: ListMessages) -> MessageList:
+        """Return a page as its reader reads it."""
+        page = await self.queries.messages(conversation, viewer, asked)
+        assert page is not None
+        assert page.users[0] == 3
+        return msgspec.json.decode(page.content, type=MessageList)
+
+    async def list(self, **asked: int) -> ConversationList:
+        """Return a page as its reader reads it."""
+        page = await self.queries.conversations(ListConversations(**asked))
+        listed = msgspec.json.decode(page.content, type=ConversationList)
+        assert set(page.users) == {one.other_user_id for one in listed.conversations}
+        return listed
+
     async def blocks(self, sql: str, *arguments: int) -> int:
         """Return how many blocks a statement touches."""
         explained = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + sql.replace("{schema}", "chat_g1")
@@ -86,32 +105,61 @@ async def test_a_deep_page_of_a_list_joins_nothing_that_it_does_not_show(place: 
 
 
 async def test_every_page_of_a_long_history_costs_what_a_short_history_costs(place: Place) -> None:
-    short = await place.blocks(queries._MESSAGES, SHORT, 0, PAGE)
-    for newest in (MESSAGES, MESSAGES // 2, PAGE):
-        assert await place.blocks(queries._MESSAGES, LONG, newest - PAGE, newest) < 2 * short
+    short = await place.blocks(queries._MESSAGES, SHORT, 3, MAX_ID, 0, 0, PAGE)
+    for offset in (0, MESSAGES // 2, MESSAGES - PAGE):
+        assert await place.blocks(queries._MESSAGES, LONG, 3, MAX_ID, 0, offset, PAGE) < 2 * short
 
 
 async def test_a_page_is_found_at_any_offset(place: Place) -> None:
     for offset in (0, 1, MESSAGES // 2, MESSAGES - 5, MESSAGES, 2**53 - 1):
-        page = await place.queries.messages(LONG, 4, MESSAGES, ListMessages(limit=3, offset=offset))
+        page = await place.history(LONG, 4, ListMessages(limit=3, offset=offset))
         newest = MESSAGES - offset
         assert [message.seq for message in page.messages] == list(range(max(newest, 0), max(newest - 3, 0), -1))
         assert page.total == MESSAGES
 
 
+async def test_a_page_lies_between_the_numbers_that_are_named(place: Place) -> None:
+    for before, after, wanted in (
+        (50, None, [49, 48, 47]),
+        (50, 47, [49, 48]),
+        (None, MESSAGES - 1, [MESSAGES]),
+        (MAX_ID, None, [MESSAGES, MESSAGES - 1, MESSAGES - 2]),
+        (1, None, []),
+        (None, MESSAGES, []),
+    ):
+        page = await place.history(LONG, 4, ListMessages(limit=3, before_seq=before, after_seq=after))
+        assert [message.seq for message in page.messages] == wanted
+
+
+async def test_a_message_is_what_the_contract_says_whoever_asks(place: Place) -> None:
+    text = 'quotes " and \\ and \n and \u2028 and \x01 and 🙂'
+    await place.connection.execute(
+        """
+        UPDATE chat_g1.messages SET content = $1, created_at = '2026-01-31T12:00:00+00' WHERE conversation_id = $2
+        """,
+        *(text, SHORT),
+    )
+    for viewer, client_id in ((3, f"c{PAGE}"), (5, UNSET)):
+        newest = (await place.history(SHORT, viewer, ListMessages(limit=1))).messages[0]
+        assert (newest.content, newest.created_at) == (text, "2026-01-31T12:00:00.000Z")
+        assert (newest.position, newest.client_id) == (f"0:{PAGE}", client_id)
+        assert newest.read_at is not None
+        assert abs(read_time(newest.read_at) - datetime.now(UTC)) < timedelta(hours=1)
+
+
 async def test_a_list_is_in_order_and_its_total_is_that_of_all_partitions(place: Place) -> None:
     for offset in (0, 5, CONVERSATIONS - 2, CONVERSATIONS, 2**53 - 1):
-        page = await place.queries.conversations(ListConversations(user_id=BUSY, limit=3, offset=offset))
+        page = await place.list(user_id=BUSY, limit=3, offset=offset)
         wanted = range(offset + 1, min(offset + 4, CONVERSATIONS + 1))
         assert [conversation.id for conversation in page.conversations] == list(wanted)
         assert page.total == CONVERSATIONS
-    nobody = await place.queries.conversations(ListConversations(user_id=99))
+    nobody = await place.list(user_id=99)
     assert (nobody.conversations, nobody.total) == ([], 0)
 
 
 async def test_who_is_in_no_table_is_unknown(place: Place) -> None:
     assert await place.queries.is_known(BUSY)
     assert not await place.queries.is_known(99)
-    assert await place.queries.history(999_999) is None
+    assert await place.queries.messages(999_999, BUSY, ListMessages()) is None
     assert await place.queries.last_seen(BUSY) is None
     assert (await place.queries.blocked(BUSY)).total == 0
