@@ -68,3 +68,31 @@ async def test_a_conversation_that_the_tables_lack_is_its_users_and_nobody_else_
             assert (again.status_code, again.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
         assert (await back_end.open(bob, ada)) == conversation
         assert (await alice.list())["total"] == 1
+
+
+async def test_no_cached_answer_is_older_than_what_its_user_has_seen_at_whichever_edge(system: System) -> None:
+    ada, bob = new_user(), new_user()
+    async with (
+        edge_beside(system.settings) as first,
+        edge_beside(system.settings) as second,
+        clients(system.settings, first, ada, bob) as (alice, bert, back_end),
+        clients(system.settings, second, ada, bob) as (alice_there, bert_there, _),
+    ):
+        conversation = await back_end.open(ada, bob)
+        path = f"/chat/conversations/{conversation}/messages"
+        everywhere = (alice, bert, alice_there, bert_there)
+        async with bert.socket() as here, bert_there.socket() as there:
+            for number in range(1, 11):
+                # Each edge has kept an answer that the next message makes old; the message comes in by turns.
+                for client in everywhere:
+                    assert (await client.history(conversation))["total"] == number - 1
+                    (listed,) = (await client.list())["conversations"]
+                    assert listed["unread_count"] == (0 if client.user == ada else number - 1)
+                sent = await (alice, alice_there)[number % 2].sent(conversation, f"message {number}")
+                for pushed, client in ((here, bert), (there, bert_there)):
+                    await pushed.until("message", message_id=sent["message_id"])
+                    assert (await client.history(conversation, limit=1))["messages"][0]["id"] == sent["message_id"]
+                    assert (await client.list())["conversations"][0]["last_message"] == f"message {number}"
+                for client in (alice, alice_there):  # whose edge may not have seen it; the client says what it has seen
+                    named = await client.http.get(path, headers={"Chat-After": sent["position"]})
+                    assert named.json()["messages"][0]["id"] == sent["message_id"]
