@@ -99,24 +99,27 @@ class Asking:
         self._generator = generator
         self._plan = plan
 
-    async def closed(self, requests: Iterable[Asked], connections: int) -> Trial:
+    async def closed(self, requests: Iterable[Asked], connections: int, seconds: float | None = None) -> Trial:
         """Ask as fast as so many connections go, one request at a time on each."""
-        return await self._load(requests, connections, mode="closed", rate=1)
+        return await self._load(requests, connections, seconds=seconds, mode="closed", rate=1)
 
     async def at_rate(self, requests: Iterable[Asked], rate: float) -> Trial:
         """Ask so many times a second, whatever the answers do."""
         return await self._load(requests, 4 * self._plan.concurrency, mode="open", rate=rate)
 
-    async def _load(self, requests: Iterable[Asked], connections: int, **flags: object) -> Trial:
+    async def _load(
+        self, requests: Iterable[Asked], connections: int, *, seconds: float | None = None, **flags: object
+    ) -> Trial:
+        measured = seconds or self._plan.seconds
         return await self._generator.run(
             "http",
             self._stack.url,
-            self._plan.warmup + self._plan.seconds,
+            self._plan.warmup + measured,
             state=_write(self._stack.home / "requests.json", self._stack, requests),
             roots=self._stack.roots(),
             par=connections,
             **flags,
-            **timing(self._plan.warmup, self._plan.seconds),
+            **timing(self._plan.warmup, measured),
         )
 
 
@@ -129,6 +132,11 @@ async def ask(run: Run, system: str, asking: Asking, there: Population, plan: Pl
         half = (run.median(system, name, "requests_per_s") or 0) / 2
         for _ in range(plan.trials if half and plan.thorough else 0):
             run.add(system, f"{name} at half rate", await asking.at_rate(requests, half))
+
+
+async def heat(asking: Asking, name: str, there: Population, plan: Plan) -> None:
+    """Ask as `ask` will, and count nothing: what an edge keeps of conversations and answers is not there at first."""
+    await asking.closed(MEASURES[name](there), plan.concurrency, seconds=plan.heat)
 
 
 async def ask_deep(run: Run, system: str, asking: Asking, there: Population, plan: Plan) -> None:

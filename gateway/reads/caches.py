@@ -22,7 +22,8 @@ from schemas.events import (
     UserUpdated,
 )
 
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 192 * 1024 * 1024
+"""Ten thousand pages of a history, at 15 KiB each, and the lists beside them."""
 OVERHEAD = 400
 """About what an answer costs in memory beside its bytes."""
 
