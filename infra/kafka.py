@@ -12,10 +12,13 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from infra import header_names
 from infra.kafka_topics import TopicContradiction, ensure_topics
 from infra.settings import Settings
 
 __all__ = ["TopicContradiction", "consumer", "ensure_topics", "producer", "wait_for_broker"]
+
+header_names.tolerate()
 
 BATCH_BYTES = 128 * 1024
 # Below the topics' max.message.bytes (schemas/topics.py): a batch that the broker refuses for good would leave an

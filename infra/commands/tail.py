@@ -11,6 +11,7 @@ import click
 from infra.commands import reach
 from infra.kafka_topics import describe_topics, partitions
 from infra.settings import Settings, load_settings
+from schemas.envelope import header
 from schemas.topics import PRESENCE, TOPICS
 
 Show = Callable[[Any], str]
@@ -47,7 +48,7 @@ async def _tail(settings: Settings, topics: tuple[str, ...], last: int, *, follo
 
 def _as_text(record: Any) -> str:
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")[11:23]
-    kind = dict(record.headers).get("ce_type", b"?").decode(errors="replace")
+    kind = header(record.headers, "ce_type") or "?"
     key = "" if record.key is None else f" {record.key.decode(errors='replace')}"
     value = "erased" if record.value is None else record.value.decode(errors="replace")
     return f"{at} {record.topic}[{record.partition}]@{record.offset}{key} {click.style(kind, bold=True)} {value}"
@@ -61,7 +62,7 @@ def _as_json(record: Any) -> str:
             "offset": record.offset,
             "timestamp": record.timestamp,
             "key": None if record.key is None else record.key.decode(errors="replace"),
-            "headers": {name: value.decode(errors="replace") for name, value in record.headers},
+            "headers": {name: value and value.decode(errors="replace") for name, value in record.headers},
             "value": _value(record.value),
         }
     )

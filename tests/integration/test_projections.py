@@ -1,6 +1,7 @@
 """A worker on real Kafka and Postgres: its tables are those that an independent reader of the log expects."""
 
 import asyncio
+import json
 import random
 
 import pytest
@@ -10,9 +11,14 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from infra import log_start
 from infra.settings import Settings
 from projections.refusal import Refusal
+from schemas import topics
+from schemas.ids import Partition
 from tests.histories import History
 from tests.oracle import expected
 from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+from tests.support.foreign import append_foreign
+
+LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
 
 
 async def projected(settings: Settings, steps: int, seed: int) -> History:
@@ -67,7 +73,7 @@ async def test_the_first_generation_on_a_full_log_is_live_once_it_has_caught_up(
     history = History(random.Random(3), partitions=settings.partitions)
     await append(settings, history.steps(300))
     async with working(settings):
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         assert_same(await tables(settings), expected(history.log))
 
 
@@ -75,7 +81,7 @@ async def test_a_worker_waits_for_the_topics(settings: Settings) -> None:
     async with working(settings):
         await asyncio.sleep(1)
         await log_start.ensure(settings)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +145,24 @@ async def test_two_workers_share_and_one_goes(settings: Settings) -> None:
         await append(settings, history.steps(100))
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
+
+
+async def test_header_names_that_are_no_text_stop_nobody(settings: Settings) -> None:
+    """An event with such a header besides counts; what is no event is a dead letter, with the bytes written out."""
+    partition = Partition(topics.USERS, 0)
+    user = b'{"user_id":7,"name":"Ann","photo":null}'
+    kind = ("ce_type", b"chat.user.updated.v1")
+    async with working(settings):
+        await log_start.ensure(settings)
+        await until(settings, LIVE)
+        records = [
+            {"key": b"7", "value": user, "headers": [("bad", b"1"), kind]},
+            {"key": b"8", "value": b"{}", "headers": [kind, ("bad", None)]},
+            {"key": b"9", "value": user.replace(b"7", b"9"), "headers": [kind]},
+        ]
+        await append_foreign(settings, partition, records)
+        await until(settings, "SELECT FROM chat_g1.positions WHERE topic = 'chat.users' AND next_offset = 3")
+    assert [row[0] for row in await run_sql(settings, "SELECT id FROM chat_g1.users ORDER BY 1")] == [7, 9]
+    (letter,) = await run_sql(settings, "SELECT record_offset, headers FROM chat_g1.dead_letters")
+    assert letter["record_offset"] == 1
+    assert json.loads(letter["headers"])[1] == ["\\xff\\xfe\\x80", None]
