@@ -110,7 +110,7 @@ class Conversations:
 
     async def _load_pair(self, key: str) -> Known | None:
         lower, higher = map(int, key.split(":"))
-        partition = self._appender.partition_of(CONVERSATIONS, key)
+        partition = self._appender.partition_of(CONVERSATIONS, key.encode())
         stored = await self._loads.next_offset(partition)
         loaded = await self._loads.pair(lower, higher)
         if loaded is not None:

@@ -80,9 +80,9 @@ class Messages:
             raise _blocked()
         else:
             self._limits.check(request.user_id)
-            await self._append(known, claim, trying)
+            self._append(known, claim, trying)
 
-    async def _append(self, known: Known, claim: Claim, trying: _Try) -> None:
+    def _append(self, known: Known, claim: Claim, trying: _Try) -> None:
         conversation_id, user_id, client_id = claim
         event = MessageSent(
             message_id=self._ids.take(),
@@ -98,7 +98,7 @@ class Messages:
         self._limits.begin(user_id)
         self._under_way[claim] = [trying]
         try:
-            await self._appender.append(event, lambda entry: self._observed(claim, entry), origin=trying.origin)
+            self._appender.append(event, lambda entry: self._observed(claim, entry), origin=trying.origin)
         except BaseException:
             self._limits.end(user_id)
             for other in self._under_way.pop(claim)[1:]:

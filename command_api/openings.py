@@ -38,7 +38,9 @@ class Openings:
         """Return the conversation of the pair, opened unless it is there; the loser of a race gets the winner's."""
         if request.user_id == request.other_user_id:
             raise invalid("other_user_id", "must be another user")
-        partition = self._appender.partition_of(CONVERSATIONS, pair_key(request.user_id, request.other_user_id))
+        partition = self._appender.partition_of(
+            CONVERSATIONS, pair_key(request.user_id, request.other_user_id).encode()
+        )
         for _ in range(MOST_TRIES):
             as_of = AsOf(self._tail.positions[partition])  # what is looked up next is at least as new
             known = await self._conversations.of_pair(request.user_id, request.other_user_id)

@@ -78,7 +78,7 @@ class Reads:
 
         known.pins += 1
         try:
-            await self._appender.append(event, observed, origin=origin)
+            self._appender.append(event, observed, origin=origin)
         except BaseException:
             known.pins -= 1
             raise

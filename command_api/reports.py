@@ -42,7 +42,7 @@ class Reports:
         """File a report about the other; a retry is told the first one. ChatError when it is refused."""
         known = await self._conversations.get(conversation_id)
         other = known.conversation.other(known.member(user_id).user_id)
-        partition = self._appender.partition_of(MODERATION, known.conversation.key)
+        partition = self._appender.partition_of(MODERATION, known.conversation.key.encode())
         client_id = request.client_id or secrets.token_hex(12)
         as_of = AsOf(self._tail.positions[partition])  # what is looked up next is at least as new
         if request.client_id is not None:

@@ -13,6 +13,7 @@ from command_api.tokens import Tokens
 from command_api.users import Users
 from infra.edge import Edge
 from infra.tail import Stage
+from schemas.events import CONVERSATION_EVENTS, MessageSent, ReportFiled
 
 
 class WriteSide:
@@ -35,5 +36,5 @@ class WriteSide:
         self.reports = Reports(edge, self.conversations, loads, self.ids, self.limits)
         self.openings = Openings(edge, self.conversations, self.ids)
         self.users = Users(edge.appender)
-        edge.tail.follow(Stage.FOLD, self.conversations.fold)
-        edge.tail.follow(Stage.FOLD, self.limits.fold)
+        edge.tail.follow(Stage.FOLD, self.conversations.fold, *CONVERSATION_EVENTS)
+        edge.tail.follow(Stage.FOLD, self.limits.fold, MessageSent, ReportFiled)

@@ -1,15 +1,15 @@
 """Append to the log and observe: every event that this process writes comes back on its own tail.
 
 A record is recognised by its ce_id, never by the offset that a producer reports, which can be wrong after a retry.
+How it is written is in writer.py.
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
@@ -18,15 +18,14 @@ from infra.clock import BrokerClock
 from infra.memory import Entry
 from infra.tail import Stage, Tail
 from infra.trace import traceparent
+from infra.writer import Writer
 from schemas.envelope import seal
 from schemas.errors import Unavailable
-from schemas.events import AnyEvent, Event, key_of
+from schemas.events import AnyEvent, Event
 from schemas.ids import Partition
 from schemas.judge import LIMIT
 from schemas.times import format_time
 from schemas.topics import BY_NAME
-
-log = logging.getLogger(__name__)
 
 OBSERVE_SECONDS = 5.0
 """How long an append may take to come back before its outcome is told to be unknown."""
@@ -45,7 +44,7 @@ class _UnderWay(NamedTuple):
 
 
 class Appender:
-    """The one writer of this process.
+    """What this process has under way in the log.
 
     `edge` names it in `ce_source`; `partitions` is the log's partition count; `understood` tells of an event type
     whether the live read tables read it, so that a newer edge beside older workers writes nothing they must refuse.
@@ -53,7 +52,7 @@ class Appender:
 
     def __init__(
         self,
-        new_producer: Callable[[], Any],
+        writer: Writer,
         tail: Tail,
         clock: BrokerClock,
         *,
@@ -61,8 +60,7 @@ class Appender:
         partitions: int,
         understood: Callable[[type[Event]], bool],
     ) -> None:
-        self._new_producer = new_producer
-        self._producer: Any = None
+        self._writer = writer
         self._clock = clock
         self._source = f"/chat/edges/{edge}"
         self._prefix = secrets.token_hex(9)
@@ -70,23 +68,11 @@ class Appender:
         self._partitions = partitions
         self._understood = understood
         self._under_way: dict[str, _UnderWay] = {}
-        self._replacing = asyncio.Lock()
         self.partition_of = lru_cache(maxsize=100_000)(self._partition_of)
         tail.follow(Stage.ANSWER, self._observe)
 
-    async def start(self) -> None:
-        """Connect a producer; KafkaError when there is no broker."""
-        producer = self._new_producer()
-        await producer.start()
-        self._producer = producer
-
-    async def stop(self) -> None:
-        """Hand over what is still buffered, within bounds, and disconnect."""
-        if self._producer is not None:
-            await _stop(self._producer)
-
-    async def append(self, event: AnyEvent, observed: Observed, *, origin: object | None = None) -> None:
-        """Hand `event` to the producer; return when it is in line, in the order of the calls.
+    def append(self, event: AnyEvent, observed: Observed, *, origin: object | None = None) -> None:
+        """Put `event` in line for the log, in the order of the calls.
 
         `origin` comes back on the entry. Unavailable when it cannot be taken: nothing was written then.
         """
@@ -99,20 +85,8 @@ class Appender:
         self._count += 1
         ce_id = f"{self._prefix}-{self._count}"
         sealed = seal(event, ce_id=ce_id, source=self._source, time=self._clock.now_text(), traceparent=traceparent())
-        partition = self.partition_of(event.topic, key_of(event)).partition
+        self._writer.put(self.partition_of(event.topic, sealed.key), sealed)
         self._under_way[ce_id] = _UnderWay(observed, origin, time.monotonic() + OBSERVE_SECONDS)
-        producer = self._producer
-        try:
-            written = await producer.send(
-                event.topic, sealed.value, key=sealed.key, partition=partition, headers=sealed.headers
-            )
-        except BaseException as error:
-            self._under_way.pop(ce_id, None)
-            if not isinstance(error, (KafkaError, AssertionError)):
-                raise
-            await self._replace(producer, error)
-            raise Unavailable("the log cannot be written to right now") from error
-        written.add_done_callback(lambda done: self._written(done, producer))
 
     async def append_and_observe(self, event: AnyEvent) -> Entry:
         """Append and wait for the record to come back; Unavailable when its outcome is unknown."""
@@ -126,7 +100,7 @@ class Appender:
             else:
                 outcome.set_result(entry)
 
-        await self.append(event, observed)
+        self.append(event, observed)
         return await outcome
 
     async def append_blindly(self, event: AnyEvent) -> int:
@@ -134,16 +108,11 @@ class Appender:
         sealed = seal(
             event, ce_id=secrets.token_hex(16), source=self._source, time=format_time(time.time_ns() // 10**6)
         )
-        partition = self.partition_of(event.topic, key_of(event)).partition
         try:
             async with asyncio.timeout(OBSERVE_SECONDS):
-                written = await self._producer.send_and_wait(
-                    event.topic, sealed.value, key=sealed.key, partition=partition, headers=sealed.headers
-                )
+                return await self._writer.write(self.partition_of(event.topic, sealed.key), sealed)
         except (KafkaError, TimeoutError) as error:
             raise Unavailable("the log cannot be written to right now") from error
-        timestamp: int = written.timestamp
-        return timestamp
 
     def expire(self) -> None:
         """Tell those whose record did not come back in time; call it about once a second."""
@@ -167,33 +136,7 @@ class Appender:
             entry.origin = under_way.origin
             under_way.observed(entry)
 
-    def _partition_of(self, topic: str, key: str | None) -> Partition:
+    def _partition_of(self, topic: str, key: bytes | None) -> Partition:
         """Place a key as Kafka's own clients do (murmur2 of the key), so that other producers agree."""
         count = BY_NAME[topic].partitions or self._partitions
-        return Partition(topic, 0 if key is None else (murmur2(key.encode()) & 0x7FFFFFFF) % count)
-
-    def _written(self, done: "asyncio.Future[Any]", producer: Any) -> None:
-        """A refused batch leaves an idempotent producer's sequence wrong: take a new one; outcomes stay unknown."""
-        if not done.cancelled() and (error := done.exception()) is not None:
-            task = asyncio.ensure_future(self._replace(producer, error))
-            task.add_done_callback(lambda finished: finished.exception())
-
-    async def _replace(self, producer: Any, error: BaseException) -> None:
-        async with self._replacing:
-            if self._producer is not producer:
-                return
-            log.error("the producer failed and is replaced: %r", error)
-            try:
-                await self.start()
-            except KafkaError as away:
-                log.warning("no new producer could connect, the next append tries again: %r", away)
-                return
-        await _stop(producer)
-
-
-async def _stop(producer: Any) -> None:
-    try:
-        async with asyncio.timeout(OBSERVE_SECONDS):
-            await producer.stop()
-    except (KafkaError, TimeoutError, OSError) as error:
-        log.warning("a producer did not stop in order: %r", error)
+        return Partition(topic, 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % count)

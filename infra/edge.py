@@ -21,6 +21,7 @@ from infra.log_reader import LogReader
 from infra.read_tables import ReadTables
 from infra.settings import Settings
 from infra.tail import Readers, Tail
+from infra.writer import Writer
 from schemas.errors import Unavailable
 from schemas.events import EdgeBeat
 from schemas.ids import Partition
@@ -45,8 +46,9 @@ class Edge:
         self.clock = BrokerClock()
         self.tail = Tail(readers, self.clock)
         self.tables = ReadTables(pool, self.epoch)
+        self._writer = Writer(lambda: kafka.producer(settings))
         self.appender = Appender(
-            lambda: kafka.producer(settings),
+            self._writer,
             self.tail,
             self.clock,
             edge=self.name,
@@ -80,7 +82,7 @@ class Edge:
         self.caught_up = True
 
     async def _catch_up(self) -> None:
-        await self.appender.start()
+        await self._writer.start()
         self.clock.observe(await self.appender.append_blindly(self._beat()))
         self._spawn(self.tables.run(), "read tables")
         try:
@@ -106,7 +108,7 @@ class Edge:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.appender.stop()
+        await self._writer.stop()
         await self._readers.stop()
         try:
             await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)

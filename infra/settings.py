@@ -106,7 +106,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
         kafka_bootstrap_servers=_bootstrap_servers(env) or (running.kafka_bootstrap_servers if running else None),
         kafka_security=KafkaSecurity.read(env),
         database_url=_database_url(env) or (running.database_url if running else None),
-        partitions=env.whole("CHAT_PARTITIONS", 4, low=1, high=4096),
+        partitions=env.whole("CHAT_PARTITIONS", 2, low=1, high=4096),
         flush=env.flag("CHAT_FLUSH", default=True),
         jwt_secret=read_secret(env, algorithms) or kept_secret(home / "jwt-secret"),
         jwt_algorithms=algorithms,

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 
 from infra.clock import BrokerClock
 from infra.log_reader import LogReader, OutOfLog
@@ -46,6 +47,14 @@ class Start(NamedTuple):
 
     read: int
     act: int
+
+
+class _Following(NamedTuple):
+    """A follower, and the kinds of events that it wants; none named: every record."""
+
+    stage: Stage
+    follower: Follower
+    kinds: tuple[type[Struct], ...]
 
 
 def remembered(partition: Partition, partitions: Iterable[Partition]) -> int:
@@ -85,16 +94,18 @@ class Tail:
         self._clock = clock
         self._judges: dict[Partition, Judge] = {}
         self._acting: dict[Partition, int] = {}
-        self._followers: list[tuple[Stage, Follower]] = []
+        self._followers: list[_Following] = []
+        self._followers_of: dict[type, tuple[Follower, ...]] = {}
         self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self.positions: dict[Partition, int] = {}
         self.memories: dict[Partition, Memory] = {}
 
-    def follow(self, stage: Stage, follower: Follower) -> None:
-        """Call `follower` with every record from now on."""
-        self._followers.append((stage, follower))
-        self._followers.sort(key=lambda staged: staged[0])
+    def follow(self, stage: Stage, follower: Follower, *kinds: type[Struct]) -> None:
+        """Call `follower` with every record from now on, or with those of some kinds of events only, void ones too."""
+        self._followers.append(_Following(stage, follower, kinds))
+        self._followers.sort(key=lambda following: following.stage)
+        self._followers_of.clear()
 
     def after_batch(self, flush: Callable[[], None]) -> None:
         """Call `flush` after each batch of records, when all its followers have run."""
@@ -170,8 +181,14 @@ class Tail:
             self._clock.observe(record.timestamp)
             if memory is not None:
                 memory.add(entry)
-            for _, follower in self._followers:
+            kind = type(event)
+            for follower in self._followers_of.get(kind) or self._find_followers(kind):
                 follower(entry)
+
+    def _find_followers(self, kind: type) -> tuple[Follower, ...]:
+        found = tuple(f.follower for f in self._followers if not f.kinds or kind in f.kinds)
+        self._followers_of[kind] = found
+        return found
 
     def _of(self, *, conversations: bool) -> dict[Partition, int]:
         return {p: at for p, at in self.positions.items() if (p.topic == topics.CONVERSATIONS) is conversations}

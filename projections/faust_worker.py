@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from aiokafka import AIOKafkaConsumer
@@ -30,10 +30,20 @@ SESSION_SECONDS = 10
 REQUEST_SECONDS = 40
 POLL_RECORDS = 10_000
 FETCH_BYTES = 4 * 1024 * 1024
-FETCH_WAIT_MS = 500
-FEW_RECORDS = 200
-COMPANY_SECONDS = 0.004
-"""After fewer than FEW_RECORDS a moment's wait: what comes meanwhile shares their transaction's cost."""
+SEEKING_SECONDS = 0.004
+
+
+class Patience(NamedTuple):
+    """How long the broker keeps a fetch that finds less than `enough` bytes."""
+
+    enough: int
+    milliseconds: int
+
+
+# While records come, a moment: those that come meanwhile share the cost of a fetch and of a transaction. A moment each
+# would cost too much at rest.
+AT_REST = Patience(enough=1, milliseconds=500)
+BUSY = Patience(enough=256 * 1024, milliseconds=10)
 
 
 class Slab:
@@ -78,7 +88,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_records=POLL_RECORDS,
             max_poll_interval_ms=300_000,
             max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_min_bytes=AT_REST.enough,
+            fetch_max_wait_ms=AT_REST.milliseconds,
             request_timeout_ms=REQUEST_SECONDS * 1_000,
             session_timeout_ms=SESSION_SECONDS * 1_000,
             rebalance_timeout_ms=SESSION_SECONDS * 1_000,
@@ -86,13 +97,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             retry_backoff_ms=100,
         )
 
-    async def _fetch_records(self, *arguments: Any, **options: Any) -> dict[Any, list[Slab]]:
+    async def _fetch_records(self, consumer: Any, *arguments: Any, **options: Any) -> dict[Any, list[Slab]]:
         try:
-            fetched = await super()._fetch_records(*arguments, **options)
+            fetched = await super()._fetch_records(consumer, *arguments, **options)
         except NoOffsetForPartitionError:
             # The partition was assigned a moment ago, and the seek to where the tables stand is under way.
-            await asyncio.sleep(COMPANY_SECONDS)
+            await asyncio.sleep(SEEKING_SECONDS)
             return {}
+        _be_patient(consumer, BUSY if fetched else AT_REST)
         # Nothing has run on this thread's loop since the records were taken: the stamp is theirs.
         return {partition: [Slab(self.seeks, records)] for partition, records in fetched.items()}
 
@@ -106,6 +118,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for partition, offset in positions.items():
             self._ensure_consumer().seek(partition, offset)
         return self.seeks
+
+
+def _be_patient(consumer: Any, patience: Patience) -> None:
+    """Have the broker keep the fetches to come for so long; aiokafka would settle that at its start."""
+    fetcher = consumer._fetcher  # noqa: SLF001
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = patience  # noqa: SLF001
 
 
 class Unremembered(defaultdict[Any, None]):
@@ -132,7 +150,6 @@ class Consumer(driver.Consumer):
         super().__init__(*arguments, **options)
         self._read_offset = Unremembered()
         self._seeking = asyncio.Lock()
-        self._few = False
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -169,13 +186,8 @@ class Consumer(driver.Consumer):
                 return
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust names it
-        if self._few:
-            await asyncio.sleep(COMPANY_SECONDS)
         await self.app.lanes.room()
-        fetched, active = await super()._wait_next_records(timeout)
-        count = sum(len(slab.records) for slabs in fetched.values() for slab in slabs) if fetched else 0
-        self._few = 0 < count < FEW_RECORDS
-        return fetched, active
+        return await super()._wait_next_records(timeout)
 
 
 class Transport(driver.Transport):

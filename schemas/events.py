@@ -240,13 +240,14 @@ class IdsLeased(Event, frozen=True, kw_only=True):
 
 
 CONVERSATION_EVENTS: tuple[type[Event], ...] = (
-    ConversationOpened,
     MessageSent,
     MessageRead,
+    ConversationOpened,
     ConversationBlocked,
     ConversationUnblocked,
 )
-ConversationEvent = ConversationOpened | MessageSent | MessageRead | ConversationBlocked | ConversationUnblocked
+ConversationEvent = MessageSent | MessageRead | ConversationOpened | ConversationBlocked | ConversationUnblocked
+PRESENCE_EVENTS: tuple[type[Event], ...] = (ConnectionOpened, ConnectionClosed, EdgeBeat, Typing)
 PresenceEvent = ConnectionOpened | ConnectionClosed | EdgeBeat | Typing
 
 
@@ -266,10 +267,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     ReportFiled,
     UserUpdated,
     LastSeen,
-    ConnectionOpened,
-    ConnectionClosed,
-    EdgeBeat,
-    Typing,
+    *PRESENCE_EVENTS,
     LogCreated,
     IdsLeased,
 )

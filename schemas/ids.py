@@ -42,8 +42,7 @@ def pair_key(user_id: int, other_user_id: int) -> str:
     """
     if user_id == other_user_id:
         raise ValueError(f"user {user_id} is no pair")
-    lower, higher = sorted((user_id, other_user_id))
-    return f"{lower}:{higher}"
+    return f"{user_id}:{other_user_id}" if user_id < other_user_id else f"{other_user_id}:{user_id}"
 
 
 def write_position(partition: Partition, offset: int) -> str:

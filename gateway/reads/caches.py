@@ -7,11 +7,14 @@ that), and nothing came meanwhile; so it is never older than the tail, and its t
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Hashable
-from enum import Enum
+from enum import IntEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from infra.memory import Entry
 from schemas.events import (
+    CONVERSATION_EVENTS,
     ConversationBlocked,
     ConversationOpened,
     ConversationUnblocked,
@@ -24,11 +27,13 @@ from schemas.events import (
 
 MOST_BYTES = 192 * 1024 * 1024
 """Ten thousand pages of a history, at 15 KiB each, and the lists beside them."""
+CACHED: tuple[type[Struct], ...] = (*CONVERSATION_EVENTS, UserUpdated, Erased, LastSeen)
+"""What answers may be about."""
 OVERHEAD = 400
 """About what an answer costs in memory beside its bytes."""
 
 
-class Kind(Enum):
+class Kind(IntEnum):
     """What is cached, and for how many seconds at most."""
 
     CONVERSATIONS = 15 * 60
@@ -158,8 +163,9 @@ class Caches:
             topic = Topic(kind, subject)
             for filling in self._filling.get(topic, ()):
                 filling.outdated = True
-            for key in list(self._about.get(topic, ())):
-                self._forget(key)
+            if topic in self._about:
+                for key in list(self._about[topic]):
+                    self._forget(key)
 
     def _forget(self, key: Key) -> None:
         kept = self._kept.pop(key, None)

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from command_api.http import acting, answer, encode, encoded, identify, path_id
 from command_api.service import WriteSide
 from gateway.presence.presence import Presence
-from gateway.reads.caches import Caches, Key, Kind
+from gateway.reads.caches import CACHED, Caches, Key, Kind
 from gateway.reads.queries import Page, Queries
 from gateway.reads.waiting import Waiting
 from infra.tail import Stage
@@ -36,7 +36,7 @@ class ReadRoutes:
         self._queries = Queries(write_side.edge.tables)
         self._waiting = Waiting(write_side.edge)
         self._caches = Caches(on=write_side.edge.settings.caches)
-        write_side.edge.tail.follow(Stage.FOLD, self._caches.fold)
+        write_side.edge.tail.follow(Stage.FOLD, self._caches.fold, *CACHED)
         write_side.edge.tables.live.on_change(self._caches.clear)
 
     def routes(self) -> list[Route]:

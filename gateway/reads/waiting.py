@@ -12,6 +12,7 @@ from gateway.reads.concerning import Concerning, later
 from infra.edge import Edge
 from infra.tail import Stage
 from schemas.errors import Unavailable, invalid
+from schemas.events import CONVERSATION_EVENTS
 from schemas.ids import Partition, read_position
 from schemas.topics import BY_NAME, USERS
 
@@ -29,7 +30,7 @@ class Waiting:
         self._edge = edge
         self._concerning = Concerning()
         self._users = [Partition(USERS, number) for number in range(edge.partitions)]
-        edge.tail.follow(Stage.FOLD, self._concerning.fold)
+        edge.tail.follow(Stage.FOLD, self._concerning.fold, *CONVERSATION_EVENTS)
         edge.tail.after_batch(lambda: self._concerning.prune(edge.tables.stored))
 
     async def wait(self, request: Request, user_id: int, *, profiles: bool = False) -> dict[str, str]:

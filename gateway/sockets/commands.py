@@ -153,7 +153,7 @@ class Commands:
             user_id=client.user_id,
             other_user_id=known.conversation.other(client.user_id).user_id,
         )
-        await self._write.edge.appender.append(event, _whatever)
+        self._write.edge.appender.append(event, _whatever)
 
     def _show(self, client: Client, *, visible: bool) -> None:
         if client.visible is not visible:

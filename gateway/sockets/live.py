@@ -31,6 +31,16 @@ from gateway.sockets.wire import GOING_AWAY, Wire
 from infra.edge import SILENCE_SECONDS
 from infra.tail import Stage
 from schemas.errors import ChatError, Code
+from schemas.events import (
+    CONVERSATION_EVENTS,
+    PRESENCE_EVENTS,
+    ConnectionOpened,
+    ConversationBlocked,
+    ConversationOpened,
+    ConversationUnblocked,
+    EdgeBeat,
+    LastSeen,
+)
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +80,11 @@ class Live:
         self._heartbeats = Heartbeats(self._resume.heartbeat, heartbeat_seconds)
         self._connections: set[Connection] = set()
         self._stopping = False
-        for fold in (self._partners.fold, self.presence.fold, recent.fold):
-            tail.follow(Stage.FOLD, fold)
-        tail.follow(Stage.ANSWER, self._admission.fold)
-        tail.follow(Stage.PUSH, self._hub.push)
+        tail.follow(Stage.FOLD, self._partners.fold, ConversationOpened, ConversationBlocked, ConversationUnblocked)
+        tail.follow(Stage.FOLD, self.presence.fold, *PRESENCE_EVENTS, LastSeen)
+        tail.follow(Stage.FOLD, recent.fold, *CONVERSATION_EVENTS)
+        tail.follow(Stage.ANSWER, self._admission.fold, ConnectionOpened, EdgeBeat)
+        tail.follow(Stage.PUSH, self._hub.push, *CONVERSATION_EVENTS)
 
     def routes(self) -> list[WebSocketRoute]:
         """Return the route of sockets."""

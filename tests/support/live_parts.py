@@ -56,16 +56,18 @@ class Log:
             follower(entry)
         return entry
 
-    async def append(self, event: AnyEvent, observed: Any) -> None:
-        observed(await self.append_and_observe(event))
-
-    async def append_and_observe(self, event: AnyEvent) -> Entry:
-        await asyncio.sleep(0)
+    def append(self, event: AnyEvent, observed: Any) -> None:
         if self.away:
             raise Unavailable("the log is away")
         key_of(event)
         self.appended.append(event)
-        return self.read(event)
+        observed(self.read(event))
+
+    async def append_and_observe(self, event: AnyEvent) -> Entry:
+        await asyncio.sleep(0)
+        outcome: list[Entry] = []
+        self.append(event, outcome.append)
+        return outcome[0]
 
 
 def frames_of(session: Session) -> list[dict[str, Any]]:

@@ -1,13 +1,15 @@
 """projections/faust_worker.py: batches dressed as records, and a memory that forgets."""
 
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher
 from faust.transport.drivers import aiokafka as driver
 
-from projections.faust_worker import ConsumerThread, Slab, Unremembered
+from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Slab, Unremembered
 
 PLACE = TopicPartition("chat.conversations", 2)
 
@@ -39,16 +41,50 @@ def test_what_was_read_is_not_remembered() -> None:
     assert memory.pop(PLACE, None) is None
 
 
+class Fetching:
+    """A consumer's thread whose fetches find `found`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.found: dict[Any, Any] = {PLACE: [record(0)]}
+        self.sought: list[Any] = []
+        self.consumer = SimpleNamespace(seek=lambda *place: self.sought.append(place), _fetcher=SimpleNamespace())
+        self.thread = ConsumerThread.__new__(ConsumerThread)
+        self.thread._consumer = self.consumer
+
+        async def fetched(*_: object, **__: object) -> dict[Any, Any]:
+            return self.found
+
+        monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
+
+    async def fetch(self) -> dict[Any, list[Slab]]:
+        return await self.thread._fetch_records(self.consumer)
+
+    @property
+    def patience(self) -> tuple[int, int]:
+        return self.consumer._fetcher._fetch_min_bytes, self.consumer._fetcher._fetch_max_wait_ms
+
+
 async def test_slabs_are_stamped_with_the_seek_that_they_were_fetched_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    sought: list[Any] = []
-    thread = ConsumerThread.__new__(ConsumerThread)
-    thread._consumer = SimpleNamespace(seek=lambda *place: sought.append(place))
+    fetching = Fetching(monkeypatch)
+    assert (await fetching.fetch())[PLACE][0].seek == 0
+    assert await fetching.thread._seek_all({PLACE: 40}) == 1
+    assert fetching.sought == [(PLACE, 40)]
+    assert (await fetching.fetch())[PLACE][0].seek == 1
 
-    async def fetched(*_: object, **__: object) -> dict[Any, Any]:
-        return {PLACE: [record(0)]}
 
-    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
-    assert (await thread._fetch_records())[PLACE][0].seek == 0
-    assert await thread._seek_all({PLACE: 40}) == 1
-    assert sought == [(PLACE, 40)]
-    assert (await thread._fetch_records())[PLACE][0].seek == 1
+async def test_fetches_wait_for_company_while_records_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetching = Fetching(monkeypatch)
+    await fetching.fetch()
+    assert fetching.patience == BUSY
+    fetching.found = {}
+    await fetching.fetch()
+    assert fetching.patience == AT_REST
+
+
+def test_aiokafka_has_what_is_set_there() -> None:
+    """Private names, which another version may have no more."""
+    parameters = inspect.signature(AIOKafkaConsumer.__init__).parameters
+    assert {"fetch_min_bytes", "fetch_max_wait_ms"} <= parameters.keys()
+    settled = inspect.getsource(Fetcher.__init__)
+    assert "self._fetch_min_bytes" in settled
+    assert "self._fetch_max_wait_ms" in settled

@@ -1,0 +1,106 @@
+"""Write to the log: one idempotent producer, and of each partition one batch on its way.
+
+What is to be written meanwhile waits in line and goes with the next batch, so that batches grow with the load and
+nothing waits for company. Who waits for a record to be read back is in appender.py.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from infra.background import Background
+from schemas.envelope import Sealed
+from schemas.errors import Unavailable
+from schemas.ids import Partition
+
+log = logging.getLogger(__name__)
+
+MOST_IN_LINE = 5_000
+"""Records that may wait for one partition; while a broker is away they are more and more."""
+
+AGAIN_SECONDS = 0.5
+STOP_SECONDS = 5.0
+
+
+class Writer:
+    """The one producer of this process, and the lines before it."""
+
+    def __init__(self, new_producer: Callable[[], Any]) -> None:
+        self._new_producer = new_producer
+        self._producer: Any = None
+        self._replacing = asyncio.Lock()
+        self._lines: defaultdict[Partition, deque[Sealed]] = defaultdict(deque)
+        self._writing: dict[Partition, asyncio.Task[None]] = {}
+        self._background = Background()
+
+    async def start(self) -> None:
+        """Connect a producer; KafkaError when there is no broker."""
+        producer = self._new_producer()
+        await producer.start()
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Hand over what is still in line, within bounds, and disconnect."""
+        if self._writing:
+            await asyncio.wait(self._writing.values(), timeout=STOP_SECONDS)
+        await self._background.stop()
+        if self._producer is not None:
+            await _stop(self._producer)
+
+    def put(self, partition: Partition, record: Sealed) -> None:
+        """Put a record in line; Unavailable when the line is full. Whether it was written tells only the log."""
+        line = self._lines[partition]
+        if len(line) >= MOST_IN_LINE:
+            raise Unavailable("the log cannot be written to right now")
+        line.append(record)
+        if partition not in self._writing:
+            self._writing[partition] = self._background.spawn(self._write(partition, line), f"writing to {partition}")
+
+    async def write(self, partition: Partition, record: Sealed) -> int:
+        """Write a record and return the broker's timestamp of it; KafkaError when it cannot be written."""
+        written = await self._producer.send_and_wait(
+            partition.topic, record.value, key=record.key, partition=partition.partition, headers=record.headers
+        )
+        timestamp: int = written.timestamp
+        return timestamp
+
+    async def _write(self, partition: Partition, line: deque[Sealed]) -> None:
+        try:
+            while line:
+                producer = self._producer
+                batch = producer.create_batch()
+                while line and batch.append(timestamp=None, **line[0]._asdict()) is not None:
+                    line.popleft()
+                batch.close()
+                try:
+                    await (await producer.send_batch(batch, partition.topic, partition=partition.partition))
+                except (KafkaError, AssertionError) as error:
+                    await self._replace(producer, error)
+        finally:
+            del self._writing[partition]
+
+    async def _replace(self, producer: Any, error: BaseException) -> None:
+        """A refused batch leaves an idempotent producer's sequence wrong: take a new one; outcomes stay unknown."""
+        async with self._replacing:
+            if self._producer is not producer:
+                return
+            log.error("the producer failed and is replaced: %r", error)
+            try:
+                await self.start()
+            except KafkaError as away:
+                log.warning("no new producer could connect, the next batch tries again: %r", away)
+                await asyncio.sleep(AGAIN_SECONDS)
+                return
+        await _stop(producer)
+
+
+async def _stop(producer: Any) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+    except (KafkaError, TimeoutError, OSError) as error:
+        log.warning("a producer did not stop in order: %r", error)

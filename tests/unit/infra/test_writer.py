@@ -1,0 +1,180 @@
+"""infra/writer.py: one batch of a partition on its way, and what becomes of those that fail."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from infra import writer as module
+from infra.writer import MOST_IN_LINE, Writer
+from schemas.envelope import Sealed
+from schemas.errors import Unavailable
+from schemas.ids import Partition
+
+ONE, OTHER = Partition("chat.conversations", 0), Partition("chat.conversations", 1)
+ROOM = 3
+
+
+class Batch:
+    """Takes `ROOM` records."""
+
+    def __init__(self) -> None:
+        self.values: list[bytes] = []
+        self.closed = False
+
+    def append(self, *, timestamp: None, key: bytes | None, value: bytes, headers: Any) -> object | None:  # noqa: ARG002
+        if len(self.values) == ROOM:
+            return None
+        self.values.append(value)
+        return object()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Producer:
+    """Keeps the batches that it is given; a test says when they are written."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, Batch, asyncio.Future[None]]] = []
+        self.stopped = False
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[None]":  # noqa: ARG002
+        assert batch.closed
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sent.append((partition, batch, written))
+        return written
+
+    def values(self, partition: Partition) -> list[list[bytes]]:
+        return [batch.values for number, batch, _ in self.sent if number == partition.partition]
+
+
+class Fixture:
+    def __init__(self) -> None:
+        self.producers: list[Producer] = []
+        self.away = False
+        self.writer = Writer(self._new)
+
+    def _new(self) -> Producer:
+        if self.away:
+            raise KafkaError("away")
+        self.producers.append(Producer())
+        return self.producers[-1]
+
+    def put(self, partition: Partition, *values: int) -> None:
+        for value in values:
+            self.writer.put(partition, record(value))
+
+    async def end(self, number: int, error: KafkaError | None = None) -> None:
+        """End the newest producer's batch of this number, and let everything run that follows from it."""
+        *_, written = self.producers[-1].sent[number]
+        if error is None:
+            written.set_result(None)
+        else:
+            written.set_exception(error)
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def record(value: int) -> Sealed:
+    return Sealed(b"1:2", b"%d" % value, [])
+
+
+@pytest.fixture
+async def given(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fixture]:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(module, "STOP_SECONDS", 0.05)
+    fixture = Fixture()
+    await fixture.writer.start()
+    yield fixture
+    await fixture.writer.stop()
+
+
+async def test_what_comes_while_a_batch_is_on_its_way_shares_the_next(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(ONE, 2, 3)
+    given.put(OTHER, 9)
+    await settle()
+    assert given.producers[0].values(ONE) == [[b"1"]]
+    assert given.producers[0].values(OTHER) == [[b"9"]]
+    await given.end(0)
+    assert given.producers[0].values(ONE) == [[b"1"], [b"2", b"3"]]
+
+
+async def test_what_does_not_fit_goes_with_the_batch_after(given: Fixture) -> None:
+    given.put(ONE, 1, 2, 3, 4, 5)
+    await settle()
+    await given.end(0)
+    await given.end(1)
+    assert given.producers[0].values(ONE) == [[b"1", b"2", b"3"], [b"4", b"5"]]
+
+
+async def test_after_a_refused_batch_another_producer_goes_on(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(ONE, 2)
+    await given.end(0, KafkaError("out of sequence"))
+    first, second = given.producers
+    assert first.stopped
+    assert (first.values(ONE), second.values(ONE)) == ([[b"1"]], [[b"2"]])
+
+
+async def test_two_batches_that_fail_together_cost_one_producer(given: Fixture) -> None:
+    given.put(ONE, 1)
+    given.put(OTHER, 2)
+    await settle()
+    for *_, written in given.producers[0].sent:
+        written.set_exception(KafkaError("out of sequence"))
+    await settle()
+    assert len(given.producers) == 2
+
+
+async def test_without_a_broker_the_line_waits_until_it_is_full(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(ONE, *range(MOST_IN_LINE))
+    with pytest.raises(Unavailable):
+        given.put(ONE, 0)
+
+
+async def test_a_producer_that_cannot_be_replaced_is_tried_again(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.away = True
+    await given.end(0, KafkaError("gone"))
+    given.put(ONE, 2)
+    await settle()
+    assert given.producers[0].values(ONE) == [[b"1"], [b"2"]]
+    given.away = False
+    await given.end(1, KafkaError("gone"))
+    given.put(ONE, 3)
+    await settle()
+    assert given.producers[1].values(ONE) == [[b"3"]]
+
+
+async def test_a_stop_hands_over_what_is_in_line(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(ONE, 2)
+    stopping = asyncio.ensure_future(given.writer.stop())
+    await given.end(0)
+    await given.end(1)
+    await stopping
+    assert given.producers[0].values(ONE) == [[b"1"], [b"2"]]
+    assert given.producers[0].stopped
