@@ -8,14 +8,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from infra.clock import BrokerClock
 from infra.memory import Entry
+from infra.placing import place
 from infra.tail import Stage, Tail
 from infra.trace import traceparent
 from infra.writer import Writer
@@ -68,7 +67,6 @@ class Appender:
         self._partitions = partitions
         self._understood = understood
         self._under_way: dict[str, _UnderWay] = {}
-        self.partition_of = lru_cache(maxsize=100_000)(self._partition_of)
         tail.follow(Stage.ANSWER, self._observe)
 
     def append(self, event: AnyEvent, observed: Observed, *, origin: object | None = None) -> None:
@@ -114,6 +112,10 @@ class Appender:
         except (KafkaError, TimeoutError) as error:
             raise Unavailable("the log cannot be written to right now") from error
 
+    def partition_of(self, topic: str, key: bytes | None) -> Partition:
+        """Return the partition where records with this key lie."""
+        return Partition(topic, place(key, BY_NAME[topic].partitions or self._partitions))
+
     def expire(self) -> None:
         """Tell those whose record did not come back in time; call it about once a second."""
         now = time.monotonic()
@@ -135,8 +137,3 @@ class Appender:
         if under_way is not None:
             entry.origin = under_way.origin
             under_way.observed(entry)
-
-    def _partition_of(self, topic: str, key: bytes | None) -> Partition:
-        """Place a key as Kafka's own clients do (murmur2 of the key), so that other producers agree."""
-        count = BY_NAME[topic].partitions or self._partitions
-        return Partition(topic, 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % count)

@@ -5,6 +5,7 @@ wait; one that raises ends the process, because its state would no longer be tha
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from msgspec import Struct
 from infra.clock import BrokerClock
 from infra.log_reader import LogReader, OutOfLog
 from infra.memory import Entry, Memory
+from infra.placing import check_place
 from schemas import topics
 from schemas.envelope import BadRecord, header, unseal
 from schemas.errors import Unavailable
@@ -94,6 +96,7 @@ class Tail:
         self._clock = clock
         self._judges: dict[Partition, Judge] = {}
         self._acting: dict[Partition, int] = {}
+        self._counts: Counter[str] = Counter()
         self._followers: list[_Following] = []
         self._followers_of: dict[type, tuple[Follower, ...]] = {}
         self._after_batch: list[Callable[[], None]] = []
@@ -113,6 +116,7 @@ class Tail:
 
     def begin(self, starts: Mapping[Partition, Start]) -> None:
         """Say where to begin; call `run` afterwards."""
+        self._counts = Counter(partition.topic for partition in starts)
         for partition, start in starts.items():
             self.positions[partition] = start.read
             self._acting[partition] = start.act
@@ -168,9 +172,11 @@ class Tail:
         judge = self._judges.get(partition)
         memory = self.memories.get(partition)
         acting = self._acting[partition]
+        partitions = self._counts[partition.topic]
         for record in records:
             try:
                 event = unseal(record.topic, record.key, record.value, record.headers)
+                check_place(record.key, record.partition, partitions)
             except BadRecord:
                 event = None
             judgement = judge.judge(record.offset, event) if judge else COUNTED

@@ -33,10 +33,14 @@ Place = tuple[int, str | None]
 
 
 class Lane:
-    """One partition at its stored position. `reads_from` is the offset from which it must be given records."""
+    """One partition, of so many `partitions`, at its stored position.
 
-    def __init__(self, partition: Partition, database: Database, stored: Stored, begin: int) -> None:
+    `reads_from` is the offset from which it must be given records.
+    """
+
+    def __init__(self, partition: Partition, partitions: int, database: Database, stored: Stored, begin: int) -> None:
         self.partition = partition
+        self._partitions = partitions
         self.next_offset = stored.next_offset
         self._database = database
         self._last_ce_id = stored.last_ce_id
@@ -81,7 +85,9 @@ class Lane:
             if raw.offset == self.next_offset - 1 and self._last_ce_id not in (None, ce_id(raw)):
                 raise refusal.other_record(self.partition, raw.offset, self._last_ce_id, ce_id(raw))
         self._expected = records[-1].offset + 1
-        return [record for record in judged(records, self._judge) if record.raw.offset >= self.next_offset]
+        return [
+            record for record in judged(records, self._judge, self._partitions) if record.raw.offset >= self.next_offset
+        ]
 
     async def _write(self, batch: Sequence[Record], to: Place) -> None:
         try:

@@ -6,7 +6,7 @@ Postgres the others decode and fold, and what comes meanwhile for a lane becomes
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 
 from projections import refusal
@@ -57,7 +57,11 @@ class Lanes:
                 raise refusal.unknown_partition(partition)
             if not begin <= stored[partition].next_offset <= end:
                 raise refusal.outside(partition, stored[partition].next_offset, begin, end)
-        lanes = [Lane(partition, self._database, stored[partition], begin) for partition, (begin, _) in bounds.items()]
+        counts = Counter(partition.topic for partition in stored)
+        lanes = [
+            Lane(partition, counts[partition.topic], self._database, stored[partition], begin)
+            for partition, (begin, _) in bounds.items()
+        ]
         self._fed = {lane.partition: _Fed(lane) for lane in lanes}
         return {lane.partition: lane.reads_from for lane in lanes}
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from infra.placing import check_place
 from projections.tables import dead_letters
 from schemas.envelope import BadRecord, Headers, header, unseal
 from schemas.events import Fact
@@ -47,12 +48,16 @@ class Record(Struct, frozen=True, gc=False):
     seq: int = 0
 
 
-def judged(records: Iterable[Raw], judge: Judge) -> list[Record]:
-    """Decode records and take the judge's verdict on each, in order; void ones are left out."""
+def judged(records: Iterable[Raw], judge: Judge, partitions: int) -> list[Record]:
+    """Decode records and take the judge's verdict on each, in order; void ones are left out.
+
+    `partitions`: how many their topic has.
+    """
     found = []
     for raw in records:
         try:
             event = unseal(raw.topic, raw.key, raw.value, raw.headers)
+            check_place(raw.key, raw.partition, partitions)
         except BadRecord as bad:
             judge.judge(raw.offset, None)
             found.append(Record(raw, bad.with_traceback(None)))

@@ -8,8 +8,9 @@ DESCRIPTION = """\
 Two things in one document: the socket that clients hold, and the topics that downstream services read.
 
 The log is the database: every state of the service follows from the records of these topics in their order. A value \
-gains optional members only; any other change is a new version of its type. A record that is none of these events, \
-whose key does not fit its value, or whose conversation was never opened, changes nothing.
+gains optional members only; any other change is a new version of its type. A key lies in the partition that Kafka's \
+own clients choose for it (murmur2). A record that is none of these events, whose key does not fit its value or its \
+partition, or whose conversation was never opened, changes nothing.
 """
 
 CONNECT = """\

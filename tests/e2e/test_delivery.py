@@ -2,6 +2,9 @@
 
 import asyncio
 
+from infra.kafka import producer
+from schemas.envelope import seal
+from schemas.events import AsOf, MessageSent
 from tests.support.clients import Frame, Socket, clients, new_user
 from tests.support.edges import edge_beside
 from tests.support.system import System
@@ -40,6 +43,46 @@ async def test_a_position_makes_another_edge_wait_too(system: System) -> None:
             found = await elsewhere.http.get(f"/chat/conversations/{conversation}/messages", headers=headers)
             assert found.json()["total"] == number
             assert "chat-stale" not in found.headers
+
+
+async def test_a_foreign_record_in_another_partition_than_its_keys_takes_nothing_away(system: System) -> None:
+    ada, bob = new_user(), new_user()
+    async with clients(system.settings, system.url, ada, bob) as (alice, bert, back_end):
+        conversation = await back_end.open(ada, bob)
+        first = await alice.sent(conversation, "first")
+        partition, offset = map(int, first["position"].split(":"))
+        foreign = MessageSent(
+            message_id=2**53 - 3,
+            conversation_id=conversation,
+            sender_id=ada,
+            recipient_id=bob,
+            content="foreign",
+            content_type="text",
+            client_id="foreign",
+            sent_at=first["sent_at"],
+            as_of=AsOf(offset + 1, 1),
+        )
+        # So often, because a position in one partition says nothing in another.
+        last = await _append(system, foreign, (partition + 1) % system.settings.partitions, times=100)
+        await bert.http.get("/chat/conversations", params={"user_id": bob}, headers={"Chat-After": last})
+        second = await alice.sent(conversation, "second")
+        assert second["seq"] == 2
+        history = await bert.history(conversation)
+        assert [message["content"] for message in history["messages"]] == ["second", "first"]
+        assert (await bert.list())["conversations"][0]["unread_count"] == 2
+
+
+async def _append(system: System, event: MessageSent, partition: int, *, times: int) -> str:
+    """Append as another producer would; return the last record's position."""
+    sealed = seal(event, ce_id="foreign", source="/foreign", time=event.sent_at)
+    record = {"value": sealed.value, "key": sealed.key, "partition": partition, "headers": sealed.headers}
+    writer = producer(system.settings)
+    await writer.start()
+    try:
+        written = [await writer.send_and_wait(event.topic, **record) for _ in range(times)]
+    finally:
+        await writer.stop()
+    return f"{partition}:{written[-1].offset}"
 
 
 async def test_a_thousand_messages_over_two_sockets_arrive_once_and_in_order(system: System) -> None:

@@ -39,8 +39,8 @@ class Place:
         async with self.database.transaction() as session:
             return (await positions.load(session))[partition]
 
-    async def lane(self, partition: Partition, begin: int = 0) -> Lane:
-        return Lane(partition, self.database, await self.stored(partition), begin)
+    async def lane(self, partition: Partition, *, partitions: int = 2) -> Lane:
+        return Lane(partition, partitions, self.database, await self.stored(partition), 0)
 
     async def empty(self) -> None:
         async with self.database.transaction() as session:
@@ -127,7 +127,7 @@ async def test_a_bad_record_is_a_dead_letter_and_the_others_apply(place: Place, 
         history.bad = False
         history.steps(20)
     partition, entries = conversations(history)
-    lane = await place.lane(partition)
+    lane = await place.lane(partition, partitions=1)
     if batch_from:
         await lane.take(entries[:batch_from])
     if where == "all":
@@ -150,7 +150,7 @@ async def test_a_dead_letter_has_the_record_as_it_was(place: Place) -> None:
     entry = Entry(
         topics.CONVERSATIONS, 0, 0, 1_750_000_000_123, b"1:2", b"\x00{", (("ce_type", b"chat.message.sent.v1"),)
     )
-    await (await place.lane(Partition(topics.CONVERSATIONS, 0))).take([entry])
+    await (await place.lane(Partition(topics.CONVERSATIONS, 0), partitions=1)).take([entry])
 
     async with place.database.transaction() as session:
         letter = (await session.fetch("SELECT * FROM {schema}.dead_letters"))[0]
@@ -205,7 +205,7 @@ async def test_a_gap_on_a_compacted_topic_is_none(place: Place) -> None:
         )
         for offset in (3, 9, 10)
     ]
-    lane = await place.lane(Partition(topics.USERS, 0))
+    lane = await place.lane(Partition(topics.USERS, 0), partitions=1)
     await lane.take(entries[:1])
     await lane.take(entries[1:])
 
@@ -217,12 +217,12 @@ async def test_another_record_where_the_last_one_was_ends_the_worker(place: Plac
     history = History(random.Random(9), partitions=1, bad=False)
     history.steps(100)
     partition, entries = conversations(history)
-    await (await place.lane(partition)).take(entries[:30])
+    await (await place.lane(partition, partitions=1)).take(entries[:30])
     others = History(random.Random(9), partitions=1, bad=False, first_id=2)
     others.steps(100)
     made_anew = conversations(others)[1]
 
-    lane = await place.lane(partition)
+    lane = await place.lane(partition, partitions=1)
     assert lane.reads_from == 0
     before = await tables_at(place.url)
     with pytest.raises(Refusal, match=r"the record at offset 29 was ce-\d+ when it was applied, and is ce-\d+ now"):
@@ -234,9 +234,9 @@ async def test_a_worker_begins_a_window_before_its_position(place: Place) -> Non
     partition, of_users = Partition(topics.CONVERSATIONS, 0), Partition(topics.USERS, 0)
     stored = Stored(WINDOW + 500, None)
 
-    assert Lane(partition, place.database, stored, 0).reads_from == 500
-    assert Lane(partition, place.database, stored, 700).reads_from == 700
-    assert Lane(of_users, place.database, stored, 0).reads_from == WINDOW + 499
+    assert Lane(partition, 2, place.database, stored, 0).reads_from == 500
+    assert Lane(partition, 2, place.database, stored, 700).reads_from == 700
+    assert Lane(of_users, 2, place.database, stored, 0).reads_from == WINDOW + 499
 
 
 CHOICES = st.sampled_from([0, 1, 0, 1, 0, 1, 2, 4, 6])

@@ -48,7 +48,7 @@ async def test_unread_counts_and_read_times_are_those_of_the_history(connection:
     for partition, entries in history.log.items():
         async with database.transaction() as session:
             stored = (await positions.load(session))[partition]
-        await Lane(partition, database, stored, 0).take(entries)
+        await Lane(partition, 2, database, stored, 0).take(entries)
     await database.close()
 
     lists = await connection.fetch("SELECT * FROM chat_g1.conversation_list")

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.sockets.durable import Profile, block, message, opened, read
 from gateway.sockets.session import Given
 from infra.memory import Entry
+from infra.placing import place
 from schemas.conversation import Conversation, apply
 from schemas.errors import Unavailable
 from schemas.events import (
@@ -23,13 +24,14 @@ from schemas.events import (
     MessageRead,
     MessageSent,
 )
-from schemas.ids import MAX_ID, Partition
+from schemas.ids import MAX_ID, Partition, pair_key
 from schemas.judge import COUNTED, Judgement, Verdict
 from schemas.topics import CONVERSATIONS
 
 TIME = "2026-01-31T12:00:00.000Z"
 USER = 1
-OTHERS = (2, 3, 4)
+OTHERS = (2, 3, 5)
+"""Their conversations with the user lie in different partitions, whether there are two, three or four."""
 
 Place = tuple[int, int]
 
@@ -106,9 +108,13 @@ class World:
         self.answering = asyncio.Event()
         self.moved = asyncio.Event()
 
+    def number(self, other: int) -> int:
+        """Return the partition of the conversation with this user, which has the other's id."""
+        return place(pair_key(USER, other).encode(), self.partitions)
+
     def append(self, event: ConversationEvent, *, void: bool = False) -> Place:
         """Write a record; what is void changes nothing."""
-        number = event.conversation_id % self.partitions
+        number = self.number(event.conversation_id)
         offset = len(self.log[number])
         judgement = COUNTED
         if void:
@@ -127,7 +133,7 @@ class World:
         if conversation is None or conversation.blocked:
             return None
         sender, recipient = (USER, other) if by_user else (other, USER)
-        number = 1_000 * other + len(self.log[other % self.partitions])
+        number = 1_000 * other + len(self.log[self.number(other)])
         return self.append(
             MessageSent(
                 message_id=number,
@@ -155,7 +161,7 @@ class World:
         reader, sender = (USER, other) if by_user else (other, USER)
         conversation = self.conversations.get(other)
         member = conversation.member(reader) if conversation else None
-        for entry in reversed(self.log[other % self.partitions]):
+        for entry in reversed(self.log[self.number(other)]):
             event = entry.event
             if entry.counted and isinstance(event, MessageSent) and event.conversation_id == other:
                 if event.sender_id == sender and member and member.read_seq < entry.judgement.seq:

@@ -89,7 +89,7 @@ def folded(log: dict[Partition, list[Entry]], size: Callable[[], int]) -> Tables
     for partition, entries in log.items():
         judge = Judge()
         for batch in in_batches(entries, size):
-            memory.fold(partition, judged(batch, judge))
+            memory.fold(partition, judged(batch, judge, 2))
     return memory.rows()
 
 
