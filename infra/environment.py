@@ -4,8 +4,10 @@ What is wrong is said in one line that names the variable. Knows no particular s
 """
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 
+WHOLE = re.compile(r"-?[0-9]{1,20}")
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -35,7 +37,7 @@ class Environment:
         given = self.text(name)
         if given is None:
             return default
-        if not given.isascii() or not given.removeprefix("-").isdigit():
+        if not WHOLE.fullmatch(given):
             raise SettingError(name, f"must be a whole number, not {given!r}")
         if not low <= int(given) <= high:
             raise SettingError(name, f"must be from {low} to {high}, not {given}")
@@ -58,11 +60,9 @@ class Environment:
         return given
 
     def words(self, name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """Return what stands between commas."""
-        given = self.text(name)
-        if given is None:
-            return default
-        return tuple(word for part in given.split(",") if (word := part.strip()))
+        """Return what stands between commas; what holds nothing else counts as unset."""
+        given = self.text(name) or ""
+        return tuple(word for part in given.split(",") if (word := part.strip())) or default
 
     def refuse_unknown(self, prefix: str) -> None:
         """Refuse a name with our prefix that nothing has asked for: most likely a typing error."""

@@ -7,6 +7,7 @@ from typing import Any
 from infra.environment import Environment, SettingError
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,26 +34,47 @@ class KafkaSecurity:
             ssl_certfile=env.text("KAFKA_SECURITY_SSL_CERTFILE"),
             ssl_keyfile=env.text("KAFKA_SECURITY_SSL_KEYFILE"),
         )
-        for part in ("mechanism", "username", "password"):
-            name, given = f"KAFKA_SECURITY_SASL_{part.upper()}", getattr(security, f"sasl_{part}")
-            if security.sasl and given is None:
-                raise SettingError(name, f"is needed with {security.protocol}")
-            if given is not None and not security.sasl:
-                raise SettingError(name, f"contradicts KAFKA_SECURITY_PROTOCOL {security.protocol}")
+        if security.sasl_mechanism not in (None, *MECHANISMS):
+            wrong = f"must be one of {', '.join(MECHANISMS)}, not {security.sasl_mechanism!r}"
+            raise SettingError(_name("sasl_mechanism"), wrong)
+        for part in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            if security.sasl and getattr(security, part) is None:
+                raise SettingError(_name(part), f"is needed with {security.protocol}")
+            security._refuse(part, unless=security.sasl)
+        for part in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+            security._refuse(part, unless=security.tls)
+        if security.ssl_keyfile is not None and security.ssl_certfile is None:
+            raise SettingError(_name("ssl_certfile"), "is needed with KAFKA_SECURITY_SSL_KEYFILE")
+        security.context()
         return security
+
+    def _refuse(self, part: str, *, unless: bool) -> None:
+        """Refuse what was given although this protocol has no use for it: SettingError."""
+        if getattr(self, part) is not None and not unless:
+            raise SettingError(_name(part), f"contradicts KAFKA_SECURITY_PROTOCOL {self.protocol}")
 
     @property
     def sasl(self) -> bool:
         """Whether the client says who it is."""
         return self.protocol.startswith("SASL")
 
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted, and the server says who it is."""
+        return self.protocol.endswith("SSL")
+
     def context(self) -> ssl.SSLContext | None:
-        """Return what TLS needs, with the servers' names checked, or None without TLS."""
-        if not self.protocol.endswith("SSL"):
+        """Return what TLS needs, with the servers' names checked, or None without TLS; SettingError for a bad file."""
+        if not self.tls:
             return None
-        context = ssl.create_default_context(cafile=self.ssl_cafile)
-        if self.ssl_certfile is not None:
-            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
+        part = "ssl_cafile"
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_cafile)
+            if self.ssl_certfile is not None:
+                part = "ssl_certfile"
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
+        except OSError as error:
+            raise SettingError(_name(part), f"cannot be used: {error.strerror or error}") from error
         return context
 
     def options(self) -> dict[str, Any]:
@@ -65,3 +87,7 @@ class KafkaSecurity:
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password
         return options
+
+
+def _name(part: str) -> str:
+    return f"KAFKA_SECURITY_{part.upper()}"

@@ -54,10 +54,10 @@ def read_running(home: Path) -> Running | None:
 
 
 def read_last(home: Path) -> Running | None:
-    """Return what was last started under `home`, whether or not it still runs."""
+    """Return what was last started under `home`, whether or not it still runs; None if that cannot be read."""
     try:
         return msgspec.json.decode((home / FILE).read_bytes(), type=Running)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
@@ -96,11 +97,12 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
     home = Path(env.text("CHAT_HOME") or ".chat")
     running = read_running(home) if discover else None
     algorithms = read_algorithms(env)
+    port = env.whole("CHAT_PORT", 8000, low=1, high=65535)
     settings = Settings(
         home=home,
         host=env.text("CHAT_HOST") or "127.0.0.1",
-        port=env.whole("CHAT_PORT", 8000, low=1, high=65535),
-        own_port=env.whole("CHAT_OWN_PORT", 0, low=0, high=65535),
+        port=port,
+        own_port=_own_port(env, port),
         admin_port=env.whole("CHAT_ADMIN_PORT", 8001, low=1, high=65535),
         name=_name(env),
         kafka_bootstrap_servers=_bootstrap_servers(env) or (running.kafka_bootstrap_servers if running else None),
@@ -127,8 +129,18 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
 
 
 def _with_dotenv() -> dict[str, str]:
-    file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    try:
+        file = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(".env", f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     return {**file, **os.environ}
+
+
+def _own_port(env: Environment, port: int) -> int:
+    own_port = env.whole("CHAT_OWN_PORT", 0, low=0, high=65535)
+    if own_port == port:
+        raise SettingError("CHAT_OWN_PORT", f"contradicts CHAT_PORT: {port} is the shared one")
+    return own_port
 
 
 def _name(env: Environment) -> str | None:
@@ -141,7 +153,8 @@ def _name(env: Environment) -> str | None:
 def _bootstrap_servers(env: Environment) -> str | None:
     servers = env.words("KAFKA_BOOTSTRAP_SERVERS")
     for server in servers:
-        if not re.fullmatch(r".+:\d+", server):
+        _, _, port = server.rpartition(":")
+        if not re.fullmatch(r"[^\s/]+:[0-9]{1,5}", server) or not 1 <= int(port) <= 65535:
             raise SettingError("KAFKA_BOOTSTRAP_SERVERS", f"must be host:port,host:port…, not {server!r}")
     return ",".join(servers) or None
 
@@ -151,6 +164,9 @@ def _database_url(env: Environment) -> str | None:
     if url is not None and not url.startswith(("postgresql://", "postgres://")):
         # Not repeated: it may hold a password.
         raise SettingError("DATABASE_URL", "must begin with postgresql://")
+    hosts = urlsplit(url).netloc.rpartition("@")[2] if url else ""
+    if not all(re.fullmatch(r"(\[.*\]|[^:]*)(:[0-9]{0,5})?", host) for host in hosts.split(",")):
+        raise SettingError("DATABASE_URL", "must be postgresql://user:password@host:port/database")
     return url
 
 

@@ -33,9 +33,12 @@ def kept_secret(path: Path) -> str:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             _make(path)
-        return path.read_text(encoding="ascii")
+        secret = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise SettingError("CHAT_HOME", f"cannot keep a secret at {path}: {error.strerror}") from error
+    if len(secret) < max(KEY_BYTES.values()):
+        raise SettingError("CHAT_HOME", f"{path} holds no secret any more: delete it, and all sign in anew")
+    return secret
 
 
 def _make(path: Path) -> None:

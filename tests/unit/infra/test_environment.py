@@ -12,9 +12,10 @@ def test_values_are_read_by_their_types() -> None:
 
 
 def test_empty_values_count_as_unset() -> None:
-    env = Environment({"NUMBER": "", "FLAG": "  "})
+    env = Environment({"NUMBER": "", "FLAG": "  ", "WORDS": " , "})
     assert env.whole("NUMBER", 7, low=0, high=9) == 7
     assert env.flag("FLAG", default=True)
+    assert env.words("WORDS", ("a",)) == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ def test_empty_values_count_as_unset() -> None:
         ("abc", "N: must be a whole number, not 'abc'"),
         ("1.5", "N: must be a whole number, not '1.5'"),
         ("²", "N: must be a whole number, not '²'"),
+        ("--1", "N: must be a whole number, not '--1'"),
+        ("9" * 5_000, f"N: must be a whole number, not '{'9' * 5_000}'"),
         ("-1", "N: must be from 0 to 9, not -1"),
         ("10", "N: must be from 0 to 9, not 10"),
     ],

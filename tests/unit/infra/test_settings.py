@@ -38,7 +38,17 @@ def test_defaults_are_those_of_the_contract(load: Load) -> None:
         ("CHAT_NAME", "a b", "must be up to 64"),
         ("CHAT_PROT", "8000", "no such setting; CHAT_PORT is meant"),
         ("DATABASE_URL", "mysql://secret@db", "must begin with postgresql://"),
+        (
+            "DATABASE_URL",
+            "postgresql://me:hidden@db:port/chat",
+            "must be postgresql://user:password@host:port/database",
+        ),
+        ("DATABASE_URL", "postgresql://me:hid/den@db/chat", "must be postgresql://user:password@host:port/database"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "must be host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker:99999", "must be host:port"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "broker:9092,kafka://broker:9092", "not 'kafka://broker:9092'"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "a broker:9092", "must be host:port"),
+        ("CHAT_OWN_PORT", "8000", "contradicts CHAT_PORT"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "must be one of"),
         ("KAFKA_SECURITY_SASL_USER", "me", "no such setting; KAFKA_SECURITY_SASL_USERNAME is meant"),
     ],
@@ -101,6 +111,24 @@ def test_a_file_of_settings_is_read_and_the_environment_comes_first(
     monkeypatch.setenv("CHAT_PORT", "1002")
     settings = load_settings()
     assert (settings.port, settings.host) == (1002, "0.0.0.0")
+
+
+def test_a_file_of_settings_that_is_no_text_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_bytes(b"CHAT_PORT=\xff")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=r"^\.env: cannot be read: "):
+        load_settings()
+
+
+def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"^CHAT_HOME: cannot keep a secret at .*: File exists$"):
+        load_settings({"CHAT_HOME": str(tmp_path / "file")})
+
+
+@pytest.mark.parametrize("url", ["postgresql://", "postgres://db", "postgresql://me@[::1]:5432,db:5433/chat?a=b"])
+def test_an_address_of_postgres_may_be_any_that_its_clients_take(load: Load, url: str) -> None:
+    assert load(DATABASE_URL=url).database() == url
 
 
 def test_an_edge_has_the_same_name_after_a_restart(load: Load) -> None:

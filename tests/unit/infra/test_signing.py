@@ -28,6 +28,13 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         kept_secret(tmp_path / "file" / "jwt-secret")
 
 
+@pytest.mark.parametrize("left", [b"", b"short", b"\xff"])
+def test_a_secret_of_which_little_is_left_is_not_taken(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / "jwt-secret").write_bytes(left)
+    with pytest.raises(SettingError, match=r"CHAT_HOME: .*jwt-secret holds no secret any more: delete it"):
+        kept_secret(tmp_path / "jwt-secret")
+
+
 def test_a_given_secret_is_as_long_as_its_hash() -> None:
     env = Environment({"CHAT_JWT_ALGORITHMS": "HS256,HS512", "CHAT_JWT_SECRET": "x" * 63})
     with pytest.raises(SettingError, match="CHAT_JWT_SECRET: must have at least 64 bytes for HS256, HS512"):
