@@ -45,13 +45,25 @@ async def postgres(settings: Settings, seconds: float = SECONDS) -> AsyncIterato
     url = settings.database()
     try:
         async with asyncio.timeout(seconds):
-            connection = await asyncpg.connect(url)
+            connection = await _connect(url)
             try:
                 yield connection
             finally:
                 await connection.close()
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise StartError(f"Postgres at {url.rpartition('@')[2]} does not answer: {error}".rstrip(": ")) from error
+    except (OSError, asyncpg.PostgresConnectionError) as error:
+        raise _no_answer(url, error) from error
+
+
+async def _connect(url: str) -> Any:
+    """Connect; whatever the server or the address has against it is StartError."""
+    try:
+        return await asyncpg.connect(url)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _no_answer(url, error) from error
+
+
+def _no_answer(url: str, error: Exception) -> StartError:
+    return StartError(f"Postgres at {url.rpartition('@')[2]} does not answer: {error}".rstrip(": "))
 
 
 @asynccontextmanager

@@ -95,6 +95,17 @@ async def test_the_doctor_names_what_is_wrong(system: System, name: str, value: 
     assert any(line.startswith("WRONG") and wrong in line for line in said.splitlines()), said
 
 
+@pytest.mark.parametrize(
+    ("end", "wrong"), [("-nowhere", "does not exist"), ("?sslmode=x", "`sslmode` parameter must be")]
+)
+async def test_what_speaks_against_an_address_of_postgres_is_one_line(system: System, end: str, wrong: str) -> None:
+    status, said = await chat(system, "lag", DATABASE_URL=system.database_url + end)
+    assert status == 1
+    assert said.startswith("Error: Postgres at ")
+    assert wrong in said
+    assert len(said.splitlines()) == 1
+
+
 async def test_a_demonstration_that_cannot_be_read_back_fails_clearly(system: System) -> None:
     worker = system.part("worker-1")
     os.kill(worker.pid, signal.SIGSTOP)
