@@ -57,7 +57,7 @@ async def _run(settings: Settings, system: System, *, for_programs: bool) -> Non
 
 
 async def _serve(settings: Settings, system: System, supervisor: Supervisor, *, for_programs: bool) -> None:
-    for group in system.start_order:
+    for group in filter(None, system.start_order):
         _say(f"starting {', '.join(part.name for part in group)}")
         await supervisor.start(group)
     try:
