@@ -4,6 +4,7 @@ Lays everything out and says what the processes are; supervisor.py keeps them ru
 """
 
 import asyncio
+import errno
 import shutil
 import socket
 import sys
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from infra.embedded.kafka import prepare_kafka
-from infra.embedded.ports import LOOPBACK, free_ports, is_free
+from infra.embedded.ports import LOOPBACK, free_ports, try_port
 from infra.embedded.postgres import prepare_postgres
 from infra.http_client import wait_until_ready
 from infra.part import Part, Progress, StartError
@@ -66,8 +67,7 @@ class System:
 
 def lay_out(settings: Settings, wanted: Wanted, progress: Progress) -> System:
     """Fetch, make and choose what is missing; blocks. Raises StartError when something stands in the way."""
-    if not is_free(settings.port, settings.host):
-        raise StartError(f"port {settings.port} of {settings.host} is taken: choose another with --port or CHAT_PORT")
+    check_port(settings)
     home = settings.home.resolve()
     _check_disk(home)
     try:
@@ -111,6 +111,19 @@ def lay_out(settings: Settings, wanted: Wanted, progress: Progress) -> System:
     )
 
 
+def check_port(settings: Settings) -> None:
+    """Raise StartError when no edge could listen where clients are to come in."""
+    try:
+        try_port(settings.port, settings.host)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            taken = f"port {settings.port} of {settings.host} is taken"
+            raise StartError(f"{taken}: choose another with --port or CHAT_PORT") from error
+        raise StartError(
+            f"nobody can listen on port {settings.port} of {settings.host} (CHAT_PORT, CHAT_HOST): {error.strerror}"
+        ) from error
+
+
 def _servers(settings: Settings, home: Path, brokers: int | None, progress: Progress) -> Servers:
     """Take the servers that are given, and lay out those that are not, both at the same time."""
     given_kafka, given_postgres, logs = settings.kafka_bootstrap_servers, settings.database_url, home / "logs"
@@ -144,11 +157,13 @@ def _own_ports(shared: int, edges: int) -> list[int]:
     """Return a port for each edge of several; 0 for one alone, which needs no other."""
     if edges == 1:
         return [0]
-    return free_ports(edges, range(shared + OWN_PORTS_FROM, shared + OWN_PORTS_FROM + edges))
+    first = shared + OWN_PORTS_FROM
+    return free_ports(edges, range(first, min(first + edges, 65536)))
 
 
 def _url(host: str, port: int) -> str:
-    return f"http://{LOOPBACK if host in {'0.0.0.0', '::', ''} else host}:{port}"
+    reached = LOOPBACK if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host
+    return f"http://{reached}:{port}"
 
 
 def _ourselves(subcommand: str) -> tuple[str, ...]:

@@ -11,14 +11,13 @@ import click
 from infra.commands import reach
 from infra.embedded.jars import cache, locked_jars, verified
 from infra.embedded.java import find_java
-from infra.embedded.ports import is_free
 from infra.environment import SettingError
 from infra.http_client import ask
 from infra.kafka_topics import contradictions, describe_topics, log_partitions
 from infra.part import StartError
 from infra.running import Running, read_last, read_running
 from infra.settings import Settings, load_settings
-from infra.system import DISK_BYTES
+from infra.system import DISK_BYTES, check_port
 from schemas.topics import TOPICS
 
 
@@ -81,14 +80,21 @@ def _machine(settings: Settings, running: Running | None) -> Iterator[Finding]:
     last = read_last(settings.home)
     left = [f"{name} ({process.pid})" for name, process in (last.parts if last else {}).items() if process.alive()]
     yield Finding("leftovers", not left, f"of an earlier run: {', '.join(left)}" if left else "none of an earlier run")
-    port_free = is_free(settings.port, settings.host)
-    yield Finding("port", port_free, f"{settings.port} of {settings.host} is {'free' if port_free else 'taken'}")
+    yield _port(settings)
     if not settings.kafka_bootstrap_servers:
         yield _java()
         missing = [jar.file for jar in locked_jars() if not verified(cache() / jar.file, jar)]
         yield Finding(
             "jars", well=True, found=f"{len(missing)} are fetched at the next start" if missing else "all there"
         )
+
+
+def _port(settings: Settings) -> Finding:
+    try:
+        check_port(settings)
+    except StartError as error:
+        return Finding("port", well=False, found=str(error))
+    return Finding("port", well=True, found=f"{settings.port} of {settings.host} is free")
 
 
 def _java() -> Finding:

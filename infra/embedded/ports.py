@@ -9,14 +9,20 @@ from pathlib import Path
 LOOPBACK = "127.0.0.1"
 
 
-def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Tell whether a server could listen there now; one that has just stopped is no hindrance."""
-    with socket.socket() as probe:
+def try_port(port: int, host: str) -> None:
+    """Take a port for a moment; OSError when no server could. One that has just stopped is no hindrance."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
+        probe.bind(address)
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen there on loopback now."""
+    try:
+        try_port(port, LOOPBACK)
+    except OSError:
+        return False
     return True
 
 

@@ -60,6 +60,23 @@ def test_a_taken_port_is_one_line(settings: Settings) -> None:
             lay_out(settings, Wanted(), silent)
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_this_machines_is_one_line(settings: Settings, host: str) -> None:
+    with pytest.raises(StartError, match=rf"^nobody can listen on port {settings.port} of {host} \(CHAT_PORT, CHAT_H"):
+        lay_out(replace(settings, host=host), Wanted(), silent)
+
+
+@pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", LOOPBACK), ("::1", "[::1]"), ("localhost", "localhost")])
+def test_a_client_is_told_an_address_that_it_can_use(settings: Settings, host: str, reached: str) -> None:
+    found = lay_out(replace(settings, host=host), Wanted(), silent)
+    assert found.url == f"http://{reached}:{settings.port}"
+
+
+def test_there_are_edges_above_the_last_port(settings: Settings) -> None:
+    found = lay_out(replace(settings, port=65_530), Wanted(edges=3), silent)
+    assert len(set(found.edge_urls)) == 3
+
+
 def test_a_full_disk_is_one_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "DISK_BYTES", 2**60)
     with pytest.raises(StartError, match=r"^the disk of .* is full: \d+ MB are left, \d+ MB are needed$"):
