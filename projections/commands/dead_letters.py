@@ -1,6 +1,7 @@
 """`chat dead-letters`: the records that a generation could not apply."""
 
 import base64
+from datetime import datetime
 from typing import Any
 
 import click
@@ -8,16 +9,20 @@ import click
 from infra.commands import reach
 from infra.part import StartError
 from infra.settings import Settings, load_settings
+from schemas.times import write_time
 
 COLUMNS = ("topic", "partition", "offset", "ce_type", "recorded_at", "reason")
 
 
-@click.group("dead-letters")
-def dead_letters() -> None:
+@click.group("dead-letters", invoke_without_command=True)
+@click.pass_context
+def dead_letters(ctx: click.Context) -> None:
     """List or show the records that could not be decoded or applied.
 
     There is no retry: when the code is mended, chat rebuild applies them.
     """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
 
 
 @dead_letters.command("list")
@@ -78,7 +83,7 @@ async def _ask(settings: Settings, generation: int | None, select: str, *argumen
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return value.isoformat(timespec="milliseconds") if hasattr(value, "isoformat") else value
+    return write_time(value) if isinstance(value, datetime) else value
 
 
 def _readable(value: Any) -> str:

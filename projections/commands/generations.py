@@ -1,6 +1,7 @@
 """`chat generations`: list the builds of the read tables; promote, roll back, drop."""
 
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any
 
 import click
@@ -11,14 +12,18 @@ from infra.settings import Settings, load_settings
 from projections import dropping, promotion
 from projections.database import Away
 from projections.refusal import Refusal
+from schemas.times import write_time
 
 COLUMNS = ("id", "schema", "state", "complete", "created_at", "promoted_at", "dead_letters", "differences")
 PROMOTE_SECONDS = 60.0
 
 
-@click.group()
-def generations() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def generations(ctx: click.Context) -> None:
     """List the builds of the read tables; promote, roll back, drop."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_)
 
 
 @generations.command("list")
@@ -80,4 +85,4 @@ async def _counts(connection: Any, schema: str) -> dict[str, int]:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value
+    return write_time(value) if isinstance(value, datetime) else value

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import random
+import re
 from typing import Any
 
 from click.testing import CliRunner, Result
@@ -12,6 +13,8 @@ from infra.cli import main
 from infra.settings import Settings
 from tests.histories import History
 from tests.projecting import append, caught_up, until, working
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
 async def projected(settings: Settings) -> History:
@@ -48,6 +51,8 @@ async def test_generations_are_listed_and_the_live_one_is_kept(settings: Setting
     (row,) = await parsed(settings, "generations", "list")
     assert (row["id"], row["schema"], row["state"], row["complete"]) == (1, "chat_g1", "live", True)
     assert row["dead_letters"] > 0
+    assert TIME.fullmatch(row["created_at"])
+    assert (await run(settings, "generations")).output == (await run(settings, "generations", "list")).output
     for arguments, why in [
         (("drop", "1"), "generation 1 is live: promote another one first"),
         (("drop", "7"), "there is no generation 7"),
@@ -62,6 +67,7 @@ async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings
     history = await projected(settings)
     listed = await parsed(settings, "dead-letters", "list")
     assert listed == sorted(listed, key=lambda row: row["recorded_at"], reverse=True)
+    assert all(TIME.fullmatch(row["recorded_at"]) for row in listed)
     for row in listed[:5]:
         place = [row["topic"], str(row["partition"]), str(row["offset"])]
         shown = await parsed(settings, "dead-letters", "show", *place)
@@ -69,5 +75,6 @@ async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings
         assert shown["reason"] == row["reason"]
         assert shown["value"] == (entry.value and base64.b64encode(entry.value).decode())
     assert (await run(settings, "dead-letters", "list")).output.startswith("topic ")
+    assert (await run(settings, "dead-letters")).output == (await run(settings, "dead-letters", "list")).output
     missing = await run(settings, "dead-letters", "show", "chat.users", "0", "99999")
     assert (missing.exit_code, missing.output) == (1, "Error: there is no dead letter at chat.users 0 99999\n")
