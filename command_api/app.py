@@ -3,6 +3,8 @@
 Clients get it through the gateway, which mounts the same routes.
 """
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +23,7 @@ def create_app() -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         edge = await Edge.connect(load_settings())
+        edge.failed.add_done_callback(_end)
         try:
             app.router.routes.extend(WriteRoutes(WriteSide(edge)).routes())
             await edge.start()
@@ -28,4 +31,12 @@ def create_app() -> Starlette:
         finally:
             await edge.stop()
 
-    return Starlette(exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
+    app = Starlette(exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _end(failed: "asyncio.Future[None]") -> None:
+    """Ask the server to end, as its supervisor would: an edge that has failed sees nothing of the log any more."""
+    if not failed.cancelled() and failed.exception() is not None:
+        signal.raise_signal(signal.SIGTERM)
