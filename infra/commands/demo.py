@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from infra.settings import Settings, load_settings
 from infra.tokens import sign_token
 
 STEP_SECONDS = 10.0
+ADDRESS = re.compile(r"https?://(\[[^\]\s]+\]|[^/:\s]+)(:[0-9]{1,5})?(/\S*)?")
 
 
 class User(NamedTuple):
@@ -105,8 +107,15 @@ class Talk:
         click.echo(f"{(time.monotonic() - self._began) * 1000:7.0f} ms  {click.style(f'{step:<13}', bold=True)}{what}")
 
 
+def _address(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """Take `--url` as people write it; what is no address of a service is wrong usage."""
+    if url and not ADDRESS.fullmatch(url):
+        raise click.BadParameter("must be http://host:port")
+    return url and url.rstrip("/")
+
+
 @click.command()
-@click.option("--url", help="The service's address; without it, the one that runs here.")
+@click.option("--url", callback=_address, help="The service's address; without it, the one that runs here.")
 def demo(url: str | None) -> None:
     """Let two users talk over the running service, and show each step."""
     settings = load_settings()

@@ -106,6 +106,13 @@ async def test_what_speaks_against_an_address_of_postgres_is_one_line(system: Sy
     assert len(said.splitlines()) == 1
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:port", "ftp://127.0.0.1"])
+async def test_an_address_that_is_none_is_wrong_usage(system: System, url: str) -> None:
+    status, said = await chat(system, "demo", "--url", url)
+    assert status == 2
+    assert said.splitlines()[-1] == "Error: Invalid value for '--url': must be http://host:port"
+
+
 async def test_a_demonstration_that_cannot_be_read_back_fails_clearly(system: System) -> None:
     worker = system.part("worker-1")
     os.kill(worker.pid, signal.SIGSTOP)
