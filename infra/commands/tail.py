@@ -49,8 +49,8 @@ async def _tail(settings: Settings, topics: tuple[str, ...], last: int, *, follo
 def _as_text(record: Any) -> str:
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC).isoformat(timespec="milliseconds")[11:23]
     kind = header(record.headers, "ce_type") or "?"
-    key = "" if record.key is None else f" {record.key.decode(errors='replace')}"
-    value = "erased" if record.value is None else record.value.decode(errors="replace")
+    key = "" if record.key is None else f" {_text(record.key)}"
+    value = "erased" if record.value is None else _text(record.value)
     return f"{at} {record.topic}[{record.partition}]@{record.offset}{key} {click.style(kind, bold=True)} {value}"
 
 
@@ -61,8 +61,8 @@ def _as_json(record: Any) -> str:
             "partition": record.partition,
             "offset": record.offset,
             "timestamp": record.timestamp,
-            "key": None if record.key is None else record.key.decode(errors="replace"),
-            "headers": {name: value and value.decode(errors="replace") for name, value in record.headers},
+            "key": _text(record.key),
+            "headers": {name: _text(value) for name, value in record.headers},
             "value": _value(record.value),
         }
     )
@@ -72,6 +72,10 @@ def _value(value: bytes | None) -> Any:
     if value is None:
         return None
     try:
-        return json.loads(value)
-    except ValueError:
-        return value.decode(errors="replace")
+        return json.loads(value, parse_constant=str)
+    except (ValueError, RecursionError):
+        return _text(value)
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="replace")

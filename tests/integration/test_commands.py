@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from infra.kafka import producer
+from schemas.topics import PRESENCE
 from tests.support.system import System
 
 Said = tuple[int | None, str]
@@ -51,6 +53,21 @@ async def test_the_topics_are_as_declared(system: System) -> None:
     assert listed["chat.ids"]["partitions"] == 1
     assert all(topic["wrong"] == [] for topic in listed.values())
     assert listed["chat.conversations"]["records"] > 0
+
+
+@pytest.mark.parametrize("value", [b"{", b"[" * 50_000, b"\xff", b"[NaN]", None])
+async def test_the_tail_shows_what_is_no_event_of_ours(system: System, value: bytes | None) -> None:
+    writer = producer(system.settings)
+    await writer.start()
+    await writer.send_and_wait(PRESENCE, value, key=b"\xff", partition=0, headers=[("ce_type", None)])
+    await writer.stop()
+    arguments = ("tail", PRESENCE, "--no-follow", "--last", "20")
+    status, said = await chat(system, *arguments)
+    assert (status, "Traceback" in said) == (0, False)
+    status, said = await chat(system, *arguments, "--json")
+    assert status == 0
+    assert any(json.loads(line)["headers"] == {"ce_type": None} for line in said.splitlines())
+    assert "NaN" not in said.replace('"NaN"', "")
 
 
 async def test_the_tail_shows_what_was_written_with_its_headers(system: System) -> None:
