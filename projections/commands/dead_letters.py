@@ -39,9 +39,9 @@ def list_(*, generation: int | None, limit: int, for_programs: bool) -> None:
     """
     rows = reach.run(_ask(load_settings(), generation, select, limit))
     if for_programs:
-        reach.as_json(rows)
+        reach.as_json([_plain(row) for row in rows])
     elif rows:
-        reach.table(COLUMNS, ([row[column] if row[column] is not None else "-" for column in COLUMNS] for row in rows))
+        reach.table(COLUMNS, ([_readable(row[column]) for column in COLUMNS] for row in rows))
     else:
         click.echo("none")
 
@@ -62,7 +62,7 @@ def show(*, topic: str, partition: int, offset: int, generation: int | None, for
     if not rows:
         raise click.ClickException(f"there is no dead letter at {topic} {partition} {offset}")
     if for_programs:
-        reach.as_json(rows[0])
+        reach.as_json(_plain(rows[0]))
         return
     for name, value in rows[0].items():
         click.echo(f"{name:12} {_readable(value)}")
@@ -76,15 +76,27 @@ async def _ask(settings: Settings, generation: int | None, select: str, *argumen
         schema = await connection.fetchval(f"SELECT schema_name FROM chat.generations WHERE {which}", generation)  # noqa: S608
         if schema is None:
             raise StartError(f"there is no generation {generation}" if generation else "no generation is live yet")
-        rows = await connection.fetch(select.replace("{schema}", schema), *arguments)
-    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+        return [dict(row) for row in await connection.fetch(select.replace("{schema}", schema), *arguments)]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return write_time(value) if isinstance(value, datetime) else value
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: base64.b64encode(value).decode()
+        if isinstance(value, bytes)
+        else write_time(value)
+        if isinstance(value, datetime)
+        else value
+        for name, value in row.items()
+    }
 
 
 def _readable(value: Any) -> str:
-    return "-" if value is None else str(value)
+    match value:
+        case None:
+            return "-"
+        case bytes():
+            return value.decode(errors="backslashreplace")
+        case datetime():
+            return write_time(value)
+        case _:
+            return str(value)

@@ -74,6 +74,11 @@ async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings
         (entry,) = [e for e in history.order if (e.topic, e.partition, e.offset) == (*place[:1], *map(int, place[1:]))]
         assert shown["reason"] == row["reason"]
         assert shown["value"] == (entry.value and base64.b64encode(entry.value).decode())
+        readable = (await run(settings, "dead-letters", "show", *place)).output
+        assert (
+            f"\nvalue        {'-' if entry.value is None else entry.value.decode(errors='backslashreplace')}\n"
+            in readable
+        )
     assert (await run(settings, "dead-letters", "list")).output.startswith("topic ")
     assert (await run(settings, "dead-letters")).output == (await run(settings, "dead-letters", "list")).output
     missing = await run(settings, "dead-letters", "show", "chat.users", "0", "99999")
