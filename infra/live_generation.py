@@ -1,11 +1,13 @@
 """Which generation of the read tables is live, as this process knows it: told by Postgres, and looked up now and then.
 
-A generation that was made from another log is as good as none. What makes and promotes them is in projections/.
+It changes between two reads, and only to tables that hold what was read from the old ones, so that no read goes back in
+time. A generation that was made from another log is as good as none. What makes and promotes them is in projections/.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -22,6 +24,11 @@ LOOK_SECONDS = 1.0
 
 ANSWER_SECONDS = 5.0
 
+LEVEL_SECONDS = 2.0
+"""How long reads may be held at a change, for those under way to end and for the new tables to draw level."""
+
+LEVEL_LOOK_SECONDS = 0.003
+
 AWAY = (
     OSError,
     TimeoutError,
@@ -37,6 +44,7 @@ AWAY = (
 """What Postgres raises when it is away, or when a generation is gone that was live a moment ago."""
 
 _LIVE = "SELECT schema_name, epoch, reads FROM chat.generations WHERE state = 'live'"
+_POSITIONS = "SELECT topic, partition, next_offset FROM {schema}.positions"
 
 
 class LiveGeneration:
@@ -48,10 +56,27 @@ class LiveGeneration:
         self._changed: list[Callable[[], None]] = []
         self.schema: str | None = None
         self.reads: frozenset[str] = frozenset()
+        self._under_way = 0
+        self._no_reads, self._may_read = asyncio.Event(), asyncio.Event()
+        self._no_reads.set()
+        self._may_read.set()
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever another generation has become live."""
         self._changed.append(changed)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[str | None]:
+        """Lend the live schema, None while there is none; it stays so for this process until the read has ended."""
+        await self._may_read.wait()
+        self._under_way += 1
+        self._no_reads.clear()
+        try:
+            yield self.schema
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._no_reads.set()
 
     async def refresh(self) -> None:
         """Look it up; Unavailable when Postgres is away."""
@@ -106,6 +131,36 @@ class LiveGeneration:
         schema = row["schema_name"] if row else None
         if schema != self.schema:
             log.info("the live generation is %s", schema)
-            self.schema = schema
-            for changed in self._changed:
-                changed()
+            await self._change(connection, schema)
+
+    async def _change(self, connection: Any, schema: str | None) -> None:
+        self._may_read.clear()
+        try:
+            async with asyncio.timeout(LEVEL_SECONDS):
+                await self._no_reads.wait()
+                if self.schema is not None and schema is not None:
+                    await _draw_level(connection, self.schema, schema)
+        except TimeoutError:
+            log.warning("reads go on with %s before it has all that was read from %s", schema, self.schema)
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            log.info("%s is gone already", self.schema)
+        finally:
+            self._may_read.set()
+        self.schema = schema
+        for changed in self._changed:
+            changed()
+
+
+async def _draw_level(connection: Any, old: str, new: str) -> None:
+    """Wait until one generation holds what the other holds now."""
+    seen = await _positions(connection, old)
+    while True:
+        there = await _positions(connection, new)
+        if all(there.get(partition, 0) >= offset for partition, offset in seen.items()):
+            return
+        await asyncio.sleep(LEVEL_LOOK_SECONDS)
+
+
+async def _positions(connection: Any, schema: str) -> dict[tuple[str, int], int]:
+    rows = await connection.fetch(_POSITIONS.replace("{schema}", schema))
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -89,14 +89,15 @@ class ReadTables:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[tuple[Any, str]]:
-        if self.live.schema is None:
-            raise Unavailable("the read tables are not built yet", retry_after=2)
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._pool.acquire() as connection:
-                yield connection, self.live.schema
-        except AWAY as error:
-            log.warning("the read tables cannot be read: %r", error)
-            raise Unavailable("the read tables cannot be read right now", retry_after=2) from error
+        async with self.live.reading() as schema:
+            if schema is None:
+                raise Unavailable("the read tables are not built yet", retry_after=2)
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS), self._pool.acquire() as connection:
+                    yield connection, schema
+            except AWAY as error:
+                log.warning("the read tables cannot be read: %r", error)
+                raise Unavailable("the read tables cannot be read right now", retry_after=2) from error
 
     def _has_passed(self, positions: Mapping[Partition, int]) -> bool:
         return all(self.stored.get(partition, 0) >= offset for partition, offset in positions.items())
