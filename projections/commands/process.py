@@ -1,7 +1,10 @@
 """What every process that runs lanes sets for itself, once and for all of it."""
 
+import asyncio
 import gc
 import logging
+
+import uvloop
 
 CHATTY = ("faust", "mode", "projections.faust_worker")
 
@@ -13,5 +16,7 @@ def prepare() -> None:
     """
     for name in CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Faust reads Kafka on a thread of its own, on whatever loop there is by default.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
