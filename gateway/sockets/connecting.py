@@ -90,7 +90,10 @@ def comes_from_afar(scope: Scope, allowed: Sequence[str]) -> bool:
     origin = headers.get(b"origin")
     if origin is None or "*" in allowed or origin in allowed:
         return False
-    return urlsplit(origin).netloc != headers.get(b"host")
+    try:
+        return urlsplit(origin).netloc != headers.get(b"host")
+    except ValueError:
+        return True
 
 
 async def refuse(send: Send) -> None:

@@ -64,6 +64,7 @@ def test_what_to_resume_from_and_batches_come_in_the_query() -> None:
         ("https://good.example.evil.example", ("https://good.example",), True),
         ("https://evil.example", ("*",), False),
         ("null", (), True),
+        ("http://[", (), True),
     ],
 )
 def test_only_pages_of_ours_and_those_listed_may_connect(
