@@ -51,6 +51,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.heard = self.loop.time()
         self.on_writable: Callable[[], None] | None = None
+        self._pong = b""
 
     @property
     def congested(self) -> bool:
@@ -110,6 +111,16 @@ class Wire(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         self.heard = self.loop.time()
         super().data_received(data)
+        if not self.handshake_initiated:
+            self._refuse_handshake()
+
+    def handle_ping(self) -> None:
+        # While the peer does not read, answers would pile up; the last one will do (RFC 6455, section 5.5.3).
+        pong = b"".join(self.conn.data_to_send())
+        if self.congested:
+            self._pong = pong
+        else:
+            self.transport.write(pong)
 
     def handle_cont(self, event: Frame) -> None:
         # Their sizes are bounded, their number is not: empty ones could come without end.
@@ -132,6 +143,10 @@ class Wire(WebSocketsSansIOProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._pong:
+            pong, self._pong = self._pong, b""
+            if not self.gone:
+                self.transport.write(pong)
         if self.on_writable is not None:
             self.on_writable()
 
@@ -142,6 +157,14 @@ class Wire(WebSocketsSansIOProtocol):
         else:
             super().shutdown()
             self.answered()
+
+    def _refuse_handshake(self) -> None:
+        """Say why a request cannot be read, such as one that is too long, and hang up; uvicorn would leave it open."""
+        if self.conn.handshake_exc is None or self.gone:
+            return
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.answered()
+        self.transport.close()
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -128,6 +128,33 @@ async def test_whoever_waits_hears_when_the_peer_reads_again(world: World) -> No
     assert heard == [False]
 
 
+async def test_pings_of_a_peer_that_does_not_read_are_answered_once_it_does(world: World) -> None:
+    world.wire.pause_writing()
+    for number in range(1_000):
+        world.wire.data_received(Frame(Opcode.PING, str(number).encode()).serialize(mask=True))
+    assert world.transport.written == b""
+    world.wire.resume_writing()
+    assert world.transport.written == Frame(Opcode.PONG, b"999").serialize(mask=False)
+    await world.says(Opcode.PING, b"now")
+    assert world.transport.written.endswith(Frame(Opcode.PONG, b"now").serialize(mask=False))
+
+
+@pytest.mark.parametrize(
+    ("handshake", "status"),
+    [
+        (HANDSHAKE.replace(b"secret", b"x" * 10_000), b"414"),
+        (HANDSHAKE.replace(b"Host: x", b"Host: " + b"x" * 10_000), b"431"),
+        (HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/9.9"), b""),
+    ],
+)
+async def test_a_handshake_that_cannot_be_read_is_answered_and_hung_up(handshake: bytes, status: bytes) -> None:
+    world = World()
+    world.wire.data_received(handshake)
+    assert world.transport.written[9:12] == status
+    assert world.transport.closing
+    world.wire.connection_lost(None)
+
+
 async def test_a_close_ends_the_application_and_nothing_is_written_after_it(world: World) -> None:
     world.wire.close(4408)
     await settle()
