@@ -38,7 +38,7 @@ class Client(Protocol):
     socket_id: int
     visible: bool
     expires_at: float
-    typed: tuple[int, float]
+    typed: dict[int, float]
 
     def replaced(self) -> None: ...
 
@@ -139,15 +139,15 @@ class Commands:
 
     async def _type(self, client: Client, frame: requests.TypingFrame) -> None:
         """Tell the other, unless that was just done; never across a block."""
-        now = time.monotonic()
-        conversation_id, typed_at = client.typed
-        if conversation_id == frame.conversation_id and now - typed_at < TYPING_SECONDS:
+        since = time.monotonic() - TYPING_SECONDS
+        client.typed = {conversation_id: at for conversation_id, at in client.typed.items() if at > since}
+        if frame.conversation_id in client.typed:
             return
         known = await self._write.conversations.get(frame.conversation_id)
         known.member(client.user_id)
         if known.conversation.blocked:
             raise ChatError(Code.CONVERSATION_BLOCKED, "the conversation is blocked")
-        client.typed = (frame.conversation_id, now)
+        client.typed[frame.conversation_id] = time.monotonic()
         event = Typing(
             conversation_id=frame.conversation_id,
             user_id=client.user_id,

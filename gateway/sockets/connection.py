@@ -49,7 +49,7 @@ class Writer:
 class Connection:
     """A socket from its admission to its end. `expires_at`: of its token, in seconds since the epoch.
 
-    `visible`: its user wants to be shown as online. `typed`: the last conversation typed in, and when.
+    `visible`: its user wants to be shown as online. `typed`: the conversations lately typed in, and when.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class Connection:
         self.socket_id = socket_id
         self.expires_at = expires_at
         self.visible = True
-        self.typed = (0, 0.0)
+        self.typed: dict[int, float] = {}
         self.turn = 0
         self.beats = 0
         self.ended = False

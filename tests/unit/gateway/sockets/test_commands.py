@@ -24,7 +24,7 @@ class Client:
         self.socket_id = 7
         self.visible = True
         self.expires_at = 100.0
-        self.typed = (0, 0.0)
+        self.typed: dict[int, float] = {}
 
     def replaced(self) -> None: ...
 
@@ -161,6 +161,22 @@ async def test_typing_is_told_the_other_once_in_a_while(world: World) -> None:
     for _ in range(3):
         assert await world.says({"type": "typing", "conversation_id": 5}) == []
     assert world.write_side.log.appended == [Typing(conversation_id=5, user_id=1, other_user_id=2)]
+
+
+async def test_typing_in_two_conversations_by_turns_is_no_more_often_in_each(world: World) -> None:
+    for conversation in (5, 6, 5, 6):
+        assert await world.says({"type": "typing", "conversation_id": conversation}) == []
+    assert world.write_side.log.appended == [
+        Typing(conversation_id=conversation, user_id=1, other_user_id=2) for conversation in (5, 6)
+    ]
+
+
+async def test_typing_is_told_again_after_a_while(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.sockets.commands.TYPING_SECONDS", 0)
+    for _ in range(2):
+        await world.says({"type": "typing", "conversation_id": 5})
+    assert len(world.write_side.log.appended) == 2
+    assert len(world.client.typed) == 1
 
 
 async def test_nobody_types_across_a_block(world: World) -> None:
