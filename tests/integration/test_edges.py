@@ -118,6 +118,27 @@ async def test_a_block_against_a_send_in_the_same_instant_is_answered_as_the_log
     assert of_the_sender == answered
 
 
+async def test_reads_of_one_message_in_the_same_instant_on_two_edges_are_told_the_first_time(
+    sides: tuple[WriteSide, WriteSide],
+) -> None:
+    conversation = await open_conversation(sides[0], 9, 10)
+    for number in range(ROUNDS):
+        earlier = await send(sides[0], conversation, 9, f"earlier {number}")
+        message = await send(sides[1], conversation, 9, f"later {number}")
+        # The later one covers the earlier one, whose read may come after it.
+        marked = await asyncio.gather(
+            *(
+                outcome(partial(side.reads.mark, 10, one.message_id))
+                for side in sides
+                for one in (message, earlier, message)
+            )
+        )
+        for one in (earlier, message):
+            told = [answer.read_at for answer in marked if answer.message_id == one.message_id]
+            again = [await outcome(partial(side.reads.mark, 10, one.message_id)) for side in sides]
+            assert {*told, *(answer.read_at for answer in again)} == {told[0]}
+
+
 async def test_an_edge_that_starts_later_knows_what_was_sent_before(
     sides: tuple[WriteSide, WriteSide], module_settings: Settings
 ) -> None:
