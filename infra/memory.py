@@ -1,8 +1,10 @@
 """What the tail remembers: the last judged records of each partition, by key, by message and by opened conversation.
 
-Bounded in records. Cold loads, short resumes and answers to retries read it; nothing here knows Kafka or clients.
+Bounded in records, and in what their messages say. Cold loads, short resumes and answers to retries read it; nothing
+here knows Kafka or clients.
 """
 
+import sys
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from itertools import islice
@@ -39,12 +41,17 @@ class Entry(Struct, gc=False):
 
 
 class Memory:
-    """The last `bound` records of one partition; `begin` is the first offset that it still covers."""
+    """The last `bound` records of one partition; `begin` is the first offset that it still covers.
 
-    def __init__(self, begin: int, bound: int) -> None:
+    Fewer, though never less than `least`, while the contents of their messages take more than `contents` bytes.
+    """
+
+    def __init__(self, begin: int, bound: int, *, least: int = 0, contents: int = sys.maxsize) -> None:
         self.begin = begin
         self.end = begin
         self._bound = bound
+        self._least = least
+        self._room = contents
         self._entries: deque[Entry] = deque()
         self._by_key: defaultdict[str, deque[Entry]] = defaultdict(deque)
         self._messages: dict[int, Entry] = {}
@@ -59,9 +66,10 @@ class Memory:
             self._by_key[key].append(entry)
             if isinstance(entry.event, MessageSent):
                 self._messages[entry.event.message_id] = entry
+                self._room -= sys.getsizeof(entry.event.content)
             elif isinstance(entry.event, ConversationOpened):
                 self._opened[entry.event.conversation_id] = key
-        while len(self._entries) > self._bound:
+        while len(self._entries) > (self._bound if self._room >= 0 else self._least):
             self._forget(self._entries.popleft())
 
     def covers(self, offset: int) -> bool:
@@ -95,5 +103,6 @@ class Memory:
             del self._by_key[key]
         if isinstance(entry.event, MessageSent):
             self._messages.pop(entry.event.message_id, None)
+            self._room += sys.getsizeof(entry.event.content)
         elif isinstance(entry.event, ConversationOpened):
             self._opened.pop(entry.event.conversation_id, None)

@@ -29,6 +29,9 @@ REMEMBERED = 200_000
 LEAST_REMEMBERED = 2 * LIMIT
 """... and of each of its partitions at least: a void record has to find the one that counts instead."""
 
+MOST_CONTENTS = 100 * 1024 * 1024
+"""Bytes of remembered messages' contents of a topic; beyond it fewer are remembered."""
+
 QUESTION_SECONDS = 5.0
 
 JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
@@ -60,8 +63,12 @@ class _Following(NamedTuple):
 
 
 def remembered(partition: Partition, partitions: Iterable[Partition]) -> int:
-    """Return how many records of a partition are remembered, beside the others of its topic."""
-    return max(LEAST_REMEMBERED, REMEMBERED // sum(other.topic == partition.topic for other in partitions))
+    """Return how many records of a partition are remembered at most, beside the others of its topic."""
+    return max(LEAST_REMEMBERED, REMEMBERED // _of_topic(partition, partitions))
+
+
+def _of_topic(partition: Partition, partitions: Iterable[Partition]) -> int:
+    return sum(other.topic == partition.topic for other in partitions)
 
 
 class Readers(NamedTuple):
@@ -122,7 +129,12 @@ class Tail:
             self._acting[partition] = start.act
             if partition.topic in JUDGED:
                 self._judges[partition] = Judge()
-                self.memories[partition] = Memory(start.act, remembered(partition, starts))
+                self.memories[partition] = Memory(
+                    start.act,
+                    remembered(partition, starts),
+                    least=LEAST_REMEMBERED,
+                    contents=MOST_CONTENTS // _of_topic(partition, starts),
+                )
         self._readers.conversations.read_from(self._of(conversations=True))
         self._readers.others.read_from(self._of(conversations=False))
 

@@ -11,13 +11,13 @@ PARTITION = Partition("chat.conversations", 0)
 TIME = "2026-01-01T00:00:00.000Z"
 
 
-def message(number: int, *, sender: int = 1, recipient: int = 2) -> MessageSent:
+def message(number: int, *, sender: int = 1, recipient: int = 2, content: str = "x") -> MessageSent:
     return MessageSent(
         message_id=number,
         conversation_id=10,
         sender_id=sender,
         recipient_id=recipient,
-        content="x",
+        content=content,
         content_type="text",
         client_id=f"c{number}",
         sent_at=TIME,
@@ -61,6 +61,22 @@ def test_what_is_beyond_the_bound_is_forgotten_everywhere(memory: Memory) -> Non
     assert memory.of_key("1:2") == []
     assert not memory.covers(101)
     assert memory.covers(102)
+
+
+def test_of_long_messages_fewer_are_remembered_but_never_less_than_there_must_be() -> None:
+    memory = Memory(begin=0, bound=100, least=10, contents=50_000)
+    for offset in range(100):
+        memory.add(entry(offset, message(offset)))
+    assert memory.covers(0)
+    for offset in range(100, 140):
+        memory.add(entry(offset, message(offset, content="x" * 3_000)))
+    assert memory.begin == 140 - 16
+    for offset in range(140, 180):
+        memory.add(entry(offset, message(offset, content="x" * 30_000)))
+    assert memory.begin == 180 - 10
+    for offset in range(180, 300):
+        memory.add(entry(offset, message(offset)))
+    assert memory.begin == 300 - 100
 
 
 def test_a_slice_begins_where_it_is_asked_to(memory: Memory) -> None:
