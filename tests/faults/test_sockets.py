@@ -1,6 +1,7 @@
 """Clients cut at random while edges are rolled: in the end each has seen what the history says, once and in order."""
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator, Coroutine
@@ -9,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+from websockets.asyncio.client import connect
 
 from gateway.clients.chat_client import ChatClient, Frame
 from tests.faults import scaled
@@ -17,6 +19,7 @@ from tests.support.system import System, start_system
 
 PAIRS = 100
 SETTLE_SECONDS = 60
+MOST_GROWN = 16 * 1024 * 1024
 
 
 class Talker:
@@ -78,12 +81,21 @@ async def keep_cutting(talkers: list[Talker]) -> None:
 
 
 async def keep_rolling(system: System, every: float) -> None:
-    """End one edge after the other, in order or without a word; the supervisor starts it again."""
+    """End one edge after the other, in order or without a word, or let it stand still for longer than it may.
+
+    The supervisor starts again what has ended.
+    """
     for number in range(1_000_000):
         await asyncio.sleep(every)
-        how = signal.SIGTERM if number % 2 == 0 else signal.SIGKILL
+        how = (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP)[number % 3]
         with suppress(psutil.NoSuchProcess, KeyError):
-            psutil.Process(system.part(f"edge-{number // 2 % 2 + 1}").pid).send_signal(how)
+            edge = psutil.Process(system.part(f"edge-{number % 2 + 1}").pid)
+            edge.send_signal(how)
+            if how is signal.SIGSTOP:
+                try:
+                    await asyncio.sleep(scaled(2, 20))
+                finally:
+                    edge.send_signal(signal.SIGCONT)
 
 
 async def history_of(client: Client, conversation: int) -> list[Frame]:
@@ -136,3 +148,38 @@ async def test_two_hundred_clients_cut_at_random_while_edges_are_rolled(two_edge
                 assert talker.resyncs == []
         reconnects = sum(len(talker.connects) for talker in talkers) - len(talkers)
         assert reconnects > 4 * seconds, "that was no chaos"
+
+
+async def test_memory_is_bounded_while_one_never_reads_and_another_sends_at_full_speed(two_edges: System) -> None:
+    """12: the edge with the silent reader needs little more than the one without, which remembers the same log."""
+    system, count, content = two_edges, scaled(8_000, 80_000), "x" * 4_000
+    ada, bob = new_user(), new_user()
+    edges = [psutil.Process(system.part(f"edge-{number}").pid) for number in (1, 2)]
+    async with (
+        clients(system.settings, system.edges[1], ada) as (alice, back_end),
+        alice.socket(compression=None) as hers,
+    ):
+        conversation = await back_end.open(ada, bob)
+        before = [edge.memory_info().rss for edge in edges]
+        deaf = asyncio.ensure_future(never_read(system, bob))
+        for number in range(count):
+            await hers.tell("message", conversation_id=conversation, content=content, client_id=str(number))
+            if number >= 200:
+                await hers.until_so(lambda: hers.frames)
+                hers.frames.pop(0)
+        await hers.tell("ping", ref="end")
+        await hers.until("pong", ref="end")
+        deaf.cancel()
+        await asyncio.gather(deaf, return_exceptions=True)
+    grown = [edge.memory_info().rss - was for edge, was in zip(edges, before, strict=True)]
+    assert grown[0] - grown[1] < MOST_GROWN
+
+
+async def never_read(system: System, user: int) -> None:
+    """Connect at the first edge and read nothing but the first frames, which name a cursor; again when it is closed."""
+    query = ""
+    while True:
+        url = f"{system.edges[0].replace('http', 'ws', 1)}/chat/connect?token={system.token(user)}{query}"
+        async with connect(url, max_queue=1, compression=None) as connection:
+            query = f"&cursor={json.loads(await connection.recv())['cursor']}"
+            await connection.wait_closed()
