@@ -1,6 +1,7 @@
 """The beat of all sockets of this edge: one sweep each second, a share of them at a time, no task or timer for each.
 
-At its turn a socket is told the cursor and asked for a sign of life; one that has been silent for too long is closed.
+At its turn a socket is told the cursor and asked for a sign of life; one that has been silent for too long is closed,
+and so is one that has taken nothing for so long, whatever it says: a catch-up may be large, and others wait for it.
 Tokens that have expired are found by the second.
 """
 
@@ -8,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from gateway.sockets.connection import SILENT, Connection
+from gateway.sockets.connection import SILENT, SLOW, Connection
 from gateway.sockets.session import Session
 from schemas.errors import ChatError, Code
 
@@ -51,6 +52,8 @@ class Heartbeats:
             self._look_ahead(connection, now)
             if connection.wire.heard < heard_since:
                 connection.end(SILENT)
+            elif connection.wire.stuck_since < heard_since:
+                connection.end(SLOW)
             else:
                 connection.session.tell(self._heartbeat(connection.session))
                 connection.wire.ping()

@@ -5,6 +5,7 @@ with `uvicorn_options`; what is sent and why is in connection.py.
 """
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -41,7 +42,10 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """One client's WebSocket. `heard` is the loop's time when its last bytes came in."""
+    """One client's WebSocket. `heard` is the loop's time when its last bytes came in.
+
+    `stuck_since`: since when it has not taken what was written; infinity while it does.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,6 +54,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.logger = _quiet
         self.conn.debug = False
         self.heard = self.loop.time()
+        self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
         self._pong = b""
 
@@ -141,8 +146,13 @@ class Wire(WebSocketsSansIOProtocol):
         self.frames = [data]
         super().send_receive_event_to_app()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.stuck_since = self.loop.time()
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.stuck_since = math.inf
         if self._pong:
             pong, self._pong = self._pong, b""
             if not self.gone:

@@ -1,6 +1,7 @@
 """The beat of all sockets: a turn for each, signs of life, and tokens that expire."""
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ SECONDS = 4
 class Wire:
     def __init__(self) -> None:
         self.heard = asyncio.get_running_loop().time()
+        self.stuck_since = math.inf
         self.pings = 0
 
     def ping(self) -> None:
@@ -74,6 +76,17 @@ async def test_a_peer_that_was_just_heard_is_not(heartbeats: Heartbeats) -> None
     for _ in range(SECONDS):
         heartbeats.tick()
     assert connection.ended is None
+
+
+@pytest.mark.parametrize(("stuck_for", "ended"), [(SILENCE * SECONDS + 1, (4413, None)), (1, None)])
+async def test_a_peer_that_takes_nothing_is_closed_whatever_it_says(
+    heartbeats: Heartbeats, stuck_for: float, ended: tuple[int, None] | None
+) -> None:
+    connection = add(heartbeats, Connection())
+    connection.wire.stuck_since = connection.wire.heard - stuck_for
+    for _ in range(SECONDS):
+        heartbeats.tick()
+    assert connection.ended == ended
 
 
 async def test_a_token_that_expires_closes_by_the_second(heartbeats: Heartbeats) -> None:

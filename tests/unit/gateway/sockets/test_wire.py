@@ -1,6 +1,7 @@
 """uvicorn's WebSocket with our additions, on a transport that only notes what is written."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -124,8 +125,10 @@ async def test_whoever_waits_hears_when_the_peer_reads_again(world: World) -> No
     world.wire.on_writable = lambda: heard.append(world.wire.congested)
     world.wire.pause_writing()
     assert world.wire.congested
+    assert world.wire.stuck_since <= asyncio.get_running_loop().time()
     world.wire.resume_writing()
     assert heard == [False]
+    assert world.wire.stuck_since == math.inf
 
 
 async def test_pings_of_a_peer_that_does_not_read_are_answered_once_it_does(world: World) -> None:
