@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from gateway.resuming.missed import MOST_MESSAGES, TooMuch
 from gateway.resuming.recent import Recent
 from gateway.sockets import durable
 from gateway.sockets.hub import Hub
@@ -31,9 +32,11 @@ class Remembered:
         return self._recent.covers(start)
 
     def since(self, user_id: int, start: Positions) -> list[Given]:
-        """Return everything that concerns a user from these offsets on, in the order of each partition."""
-        found = []
+        """Return everything that concerns a user from these offsets on, in the order of each partition; TooMuch."""
+        found: list[Given] = []
         for entry in self._recent.since(user_id, start):
+            if len(found) >= MOST_MESSAGES:
+                raise TooMuch
             frame = self._frame(entry, user_id)
             if frame is not None:
                 found.append(Given(entry.partition.partition, entry.offset, frame))

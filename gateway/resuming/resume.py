@@ -9,7 +9,7 @@ import asyncio
 import logging
 
 from gateway.resuming.cursor import Cursor, Cursors
-from gateway.resuming.missed import MOST_MESSAGES, TooMuch, missed
+from gateway.resuming.missed import TooMuch, missed
 from gateway.resuming.remembered import Remembered
 from gateway.sockets.session import Given, Positions, Session
 from infra.background import Background
@@ -88,8 +88,9 @@ class Resume:
             task = self._background.spawn(self._catch_up(session, cursor.positions, tail), "a catch-up")
             self._catching_up[session] = task
             return
-        given = self._remembered.since(session.user_id, cursor.positions)
-        if len(given) > MOST_MESSAGES:
+        try:
+            given = self._remembered.since(session.user_id, cursor.positions)
+        except TooMuch:
             self._fail(session, "too_much", later(cursor.positions, tail))
         else:
             self._release(session, given, later(cursor.positions, tail))

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -237,3 +238,23 @@ async def run(partitions: int, steps: list[Step]) -> History:
 @given(st.integers(1, 3), st.integers(0, 2**32))
 def test_whatever_is_cut_the_view_in_the_end_is_the_log(partitions: int, seed: int) -> None:
     asyncio.run(run(partitions, history(seed)))
+
+
+@pytest.mark.parametrize(("most", "reasons"), [(3, []), (2, ["too_much"])])
+async def test_out_of_memory_no_more_is_told_again_than_there_may_be(
+    monkeypatch: pytest.MonkeyPatch, most: int, reasons: list[str]
+) -> None:
+    monkeypatch.setattr("gateway.resuming.remembered.MOST_MESSAGES", most)
+    run = History(partitions=1)
+    for step in (("open", 0, 1), ("steps", 0, 1), ("connect", 0, 1), ("take all", 0, 1), ("cut", 0, 1)):
+        await run.act(step)
+    for _ in range(3):
+        await run.act(("send", 0, 1))
+    for step in (("steps", 0, 3), ("connect", 0, 1), ("take all", 0, 1)):
+        await run.act(step)
+    assert run.client.resyncs == reasons
+    await run.act(("send", 0, 1))
+    await run.settle()
+    run.check()
+    for edge in run.edges:
+        await edge.background.stop()
