@@ -4,8 +4,10 @@ import json
 import random
 from typing import Any
 
+import pytest
+
 from command_api.service import WriteSide
-from gateway.resuming.missed import FIRST_PAGE, missed
+from gateway.resuming.missed import FIRST_PAGE, TooMuch, missed
 from gateway.sockets.session import Given, Slot
 from infra import kafka
 from infra.settings import Settings
@@ -34,6 +36,13 @@ def history(pick: random.Random, partitions: int) -> World:
                 world.read(other, by_user=mine)
             case what:
                 world.block(other, by_user=mine, blocks=what == "block")
+    # Two of them end under a block, with a read behind it that is nobody else's business.
+    for other, mine in zip(OTHERS, (True, False), strict=False):
+        for blocker in (True, False):
+            world.block(other, by_user=blocker, blocks=False)
+        world.send(other, by_user=True)
+        world.block(other, by_user=mine, blocks=True)
+        world.read(other, by_user=False)
     return world
 
 
@@ -71,7 +80,9 @@ async def check(side: WriteSide, world: World, start: dict[int, int]) -> int:
     return len(found)
 
 
-async def test_rows_since_any_cursor_are_those_of_the_log(module_settings: Settings) -> None:
+async def test_rows_since_any_cursor_are_those_of_the_log(
+    module_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pick = random.Random(7)
     async with write_side(module_settings) as side, worker(module_settings):
         await serving_tables(side)
@@ -83,4 +94,10 @@ async def test_rows_since_any_cursor_are_those_of_the_log(module_settings: Setti
         counts = [await check(side, world, {n: pick.randint(0, end) for n, end in ends.items()}) for _ in range(STARTS)]
         assert max(counts) > 4 * FIRST_PAGE, "no start was far enough back to need several pages"
         assert await check(side, world, ends) == 0
-        assert await check(side, world, dict.fromkeys(ends, 0)) > 0
+        begins = dict.fromkeys(ends, 0)
+        assert await check(side, world, begins) > 0
+        for bound in ("MOST_MESSAGES", "MOST_CHARACTERS"):
+            with monkeypatch.context() as patched:
+                patched.setattr(f"gateway.resuming.missed.{bound}", 100)
+                with pytest.raises(TooMuch):
+                    await check(side, world, begins)
