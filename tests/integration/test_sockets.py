@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from infra import log_start
+from infra.log_reader import LogReader
 from infra.settings import Settings
 from infra.tokens import sign_token
 from tests.support.clients import Client, Frame, clients, new_user
@@ -268,9 +269,17 @@ async def test_a_client_that_never_reads_is_closed_and_resumes_where_it_was(
 
 
 async def test_an_edge_that_stops_answers_what_is_under_way_and_says_going_away(
-    dial: Dial, pair: Pair, module_settings: Settings
+    dial: Dial, pair: Pair, module_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bert, conversation = pair
+    records = LogReader.records
+
+    async def late(reader: LogReader, *, wait: float, most: int) -> Any:
+        found = await records(reader, wait=wait, most=most)
+        await asyncio.sleep(0.3)  # so that there is something under way
+        return found
+
+    monkeypatch.setattr(LogReader, "records", late)
     async with edge_beside(replace(module_settings, messages_per_minute=0)) as leaving:
         hers = await dial(leaving, alice.user)
         await hers.frame()
@@ -278,6 +287,7 @@ async def test_an_edge_that_stops_answers_what_is_under_way_and_says_going_away(
             await hers.tell("message", conversation_id=conversation, content="x", client_id=str(number))
         await hers.tell("ping")
         before = await hers.until("pong")  # by then all of them are in line
+        assert not [frame for frame in before if frame["type"] == "ack"]
         ending = asyncio.ensure_future(hers.closed())
     code, frames = await ending
     assert code == 1001

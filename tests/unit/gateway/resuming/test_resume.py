@@ -258,3 +258,17 @@ async def test_out_of_memory_no_more_is_told_again_than_there_may_be(
     run.check()
     for edge in run.edges:
         await edge.background.stop()
+
+
+@pytest.mark.parametrize("blocker", ["my block", "block"])
+async def test_out_of_memory_no_read_is_told_that_a_block_preceded(blocker: str) -> None:
+    run = History(partitions=1)
+    for what in ("open", "my send", "steps", "connect", "take all", "cut", "read", "my send", blocker, "read", "steps"):
+        await run.act((what, 0, 6))
+    for what in ("connect", "take all"):
+        await run.act((what, 0, 6))
+    assert [run.world.log[0][offset].event.up_to_seq for _, offset in run.client.others_reads] == [1]  # type: ignore[union-attr]
+    await run.settle()
+    run.check()
+    for edge in run.edges:
+        await edge.background.stop()
