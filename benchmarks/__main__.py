@@ -40,6 +40,7 @@ OWN = {
     "requests": bench.requests,
     "rest": bench.rest,
     "idle": bench.idle,
+    "reconnecting": bench.reconnecting,
     "variants": bench.variants,
 }
 NAMES = (*OWN, "projection")

@@ -5,6 +5,7 @@ where its results go is in __main__.py.
 """
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 from benchmarks.bare_sockets import socket_floors
 from benchmarks.floors import server_floors
 from benchmarks.loadgen import LoadGenerator
+from benchmarks.loops import on_uvloop
 from benchmarks.plan import Plan
+from benchmarks.reconnecting import TWO_EDGES, reconnect
 from benchmarks.rest import MEASURES, Asking, Population, ask, ask_deep, compare_with_stored, heat, populate
 from benchmarks.results import Run
 from benchmarks.sockets import Talk, talk, wait_idly
@@ -102,8 +105,16 @@ async def idle(bench: Bench) -> None:
     run, plan, generator = bench.run, bench.plan, bench.generator
     for _ in range(plan.starts):
         async with started(bench.home / "idle") as stack:
-            run.add(CHAT, "idle", await wait_idly(stack, generator, plan.sockets, plan.settle))
+            run.add(CHAT, "idle", await wait_idly(stack, generator, plan.sockets, plan.settle, plan.rest_seconds))
             run.add(CHAT, "rest", await wait_idly(stack, generator, plan.rest_sockets, plan.settle, plan.rest_seconds))
+
+
+async def reconnecting(bench: Bench) -> None:
+    """Clients that come back at once after their edge was killed."""
+    for _ in range(bench.plan.starts):
+        async with started(bench.home / "reconnecting", TWO_EDGES) as stack:
+            bench.run.add(CHAT, "reconnect", await on_uvloop(reconnect(stack, bench.plan)))
+        shutil.rmtree(bench.home / "reconnecting")
 
 
 async def variants(bench: Bench) -> None:

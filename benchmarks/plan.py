@@ -10,9 +10,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Loads are `warmup` + `seconds` long and repeated `trials` times, after one of `heat` seconds that does not count:
     a JVM that has just started is slow.
 
-    conversations: of the REST measures, each with `messages` messages, ten for each of its users.
-    deep: messages in the long conversation. sockets: idle ones. settle: seconds before memory and processor are looked
-    at. thorough: other durabilities, half rates, runs without caches and long histories too.
+    conversations: of the REST measures, each with `messages` messages, ten for each of its users. deep: messages in
+    the long conversation. sockets: idle ones. settle: seconds before memory and processor are looked at.
+    reconnecting: clients that come back at once, each with `behind` messages to catch up on. thorough: other
+    durabilities, half rates, runs without caches and long histories too.
     """
 
     kind: str
@@ -28,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     messages: int
     deep: int
     sockets: int
+    reconnecting: int
+    behind: int = 100
     rest_sockets: int = 100
     rest_seconds: float
     starts: int
@@ -46,7 +49,8 @@ FULL = Plan(
     conversations=10_000,
     messages=60,
     deep=1_000_000,
-    sockets=5_000,
+    sockets=10_000,
+    reconnecting=1_000,
     rest_seconds=30,
     starts=3,
     floor_seconds=5,
@@ -64,6 +68,7 @@ SHORT = Plan(
     messages=60,
     deep=10_000,
     sockets=500,
+    reconnecting=100,
     rest_seconds=8,
     starts=1,
     floor_seconds=1,

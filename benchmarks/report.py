@@ -13,7 +13,7 @@ TALKS = {
     "open": "Open: 500 messages a second over 100 pairs, whatever the server does",
     "one pair": "One pair, one message in flight, on the idle machine",
 }
-WAITS = ("start", "memory", "rest", "idle")
+WAITS = ("start", "memory", "rest", "idle", "reconnect")
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.9)
 HOW_TO_READ = """\
 Medians over the trials, with the lowest and the highest in brackets; warm-ups are not counted. The load generator runs

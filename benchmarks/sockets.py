@@ -78,4 +78,5 @@ async def wait_idly(stack: Stack, generator: LoadGenerator, sockets: int, settle
     )
     if watch:
         trial["cpu_percent"] = round(float(trial["server_cpu_s"]) / watch * 100, 2)
+        trial["edge_cpu_percent"] = round(float(trial["server_cpu_s_by_root.edge"]) / watch * 100, 2)
     return trial

@@ -29,8 +29,10 @@ ASKED: Sequence[Column] = (
 )  # fmt: skip
 WAITING: Sequence[Column] = (
     ("sockets", "connections"), ("failed", "connections_failed"), ("KiB each", "kib_per_connection"),
-    ("connects / s", "connects_per_s"), ("CPU, % of a core", "cpu_percent"), ("memory MiB", "server_pss_mib"),
-    ("seconds", "seconds"),
+    ("connects / s", "connects_per_s"), ("CPU, % of a core", "cpu_percent"),
+    ("the edge's, %", "edge_cpu_percent"), ("memory MiB", "server_pss_mib"), ("seconds", "seconds"),
+    ("missed", "missed"), ("doubled", "duplicated"), ("reordered", "reordered"),
+    ("the edge's memory before, MiB", "edge_mib_before"), ("after", "edge_mib_after"),
 )  # fmt: skip
 PARTS: Sequence[Column] = (
     ("records / s", "records_per_s"), ("rows / s", "rows_per_s"), ("p50 ms", "latency_ms.p50"),

@@ -61,6 +61,16 @@ def _depth(run: Run) -> float | None:
     return _ratio(deep, shallow)
 
 
+def _of_many(name: str, field: str, least: int) -> Callable[[Run], float | None]:
+    """Read a measure that says nothing about fewer connections than these."""
+
+    def read(run: Run) -> float | None:
+        there = run.median(CHAT, name, "connections")
+        return run.median(CHAT, name, field) if there is not None and there >= least else None
+
+    return read
+
+
 NO_CACHES = "chat, no caches"
 RATE, PER_S, PER_1K = "requests_per_s", "delivered_per_s", "server_cpu_s_per_1k"
 TARGETS = (
@@ -86,6 +96,9 @@ TARGETS = (
     ),
     _at_most("any history page of a long conversation against one of 10, p50", "times", 1.3, _depth),
     _at_most("an idle socket", "KiB", 30, _of("idle", "kib_per_connection")),
+    _at_most("heartbeats of 10,000 sockets", "% of a core", 10, _of_many("idle", "edge_cpu_percent", 10_000)),
+    _at_most("1,000 come back, 100 messages behind each", "s", 10, _of_many("reconnect", "seconds", 1_000)),
+    _at_most("... and are gone again: the edge's memory", "% more", 20, _of_many("reconnect", "memory_percent", 1_000)),
     _at_most("memory of the whole system at rest (PSS)", "MiB", 700, _of("memory", "server_pss_mib")),
     _at_most("start, warm", "s", 10, _of("start", "seconds")),
 )
