@@ -16,7 +16,7 @@ partition, or whose conversation was never opened, changes nothing.
 CONNECT = """\
 JSON text frames of at most 64 KiB, each with a `type`. A client's frame may carry `ref`, which its answer or its \
 error repeats. Instead of the query's `token` a client may offer the subprotocols `chat.v1, bearer.<JWT>`; the server \
-selects `chat.v1`.
+selects `chat.v1`. The address with its query may have 8,000 characters.
 
 Durable frames (`ack`, `message`, `read`, `conversation`, `blocked`, `unblocked`) carry the `position` of their record \
 and come in its order within a partition; only the ack of a retry repeats the first one's position and is exempt.
