@@ -69,7 +69,7 @@ class Read(ServerFrame, frozen=True, kw_only=True, tag="read"):
 
 
 class Typing(ServerFrame, frozen=True, kw_only=True, tag="typing"):
-    """`user_id` is typing."""
+    """`user_id` is typing; that is over when no other follows for 5 seconds, or a message comes."""
 
     conversation_id: int
     user_id: int

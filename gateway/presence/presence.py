@@ -30,6 +30,9 @@ GRACE = 2_000
 ROLL_GRACE = 5_000
 """The same when an edge goes away: its clients spread their reconnects."""
 
+TYPING_EXPIRES = 5_000
+"""Milliseconds after which `typing` is over if nothing follows; what comes later is not told."""
+
 MOST_REMEMBERED = 50_000
 
 
@@ -101,7 +104,8 @@ class Presence:
             case EdgeBeat() as event:
                 self._ended(self._places.beat(event, entry.timestamp), entry.timestamp, ROLL_GRACE)
             case Typing() as event:
-                if self._partners.sees(event.other_user_id, event.user_id):
+                late = entry.timestamp < self._clock.now() - TYPING_EXPIRES
+                if not late and self._partners.sees(event.other_user_id, event.user_id):
                     typing = frames.Typing(conversation_id=event.conversation_id, user_id=event.user_id)
                     self._hub.tell((event.other_user_id,), frames.encode(typing))
             case LastSeen() as event:

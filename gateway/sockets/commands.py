@@ -25,7 +25,7 @@ from schemas.validation import check, decode_object
 log = logging.getLogger(__name__)
 
 TYPING_SECONDS = 2.0
-"""One `typing` for each conversation in this time goes out, the others are dropped; clients show it a little longer."""
+"""One `typing` for each conversation in this time goes out, the others are dropped."""
 
 _TYPES = ", ".join(FRAME_TYPES)
 

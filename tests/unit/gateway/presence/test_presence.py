@@ -8,7 +8,7 @@ import pytest
 
 from gateway.presence.partners import Change
 from gateway.presence.places import STALE_AFTER, Places
-from gateway.presence.presence import GRACE, ROLL_GRACE, Presence
+from gateway.presence.presence import GRACE, ROLL_GRACE, TYPING_EXPIRES, Presence
 from gateway.presence.statements import Statements
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Session
@@ -172,6 +172,16 @@ async def test_typing_goes_to_the_other_and_not_across_a_block(world: World) -> 
     assert world.told() == [{"type": "typing", "conversation_id": 5, "user_id": 2}]
     world.partners.pairs = set()
     world.log.read(typing)
+    assert world.told() == []
+
+
+async def test_typing_that_comes_late_is_over(world: World) -> None:
+    typing = world.log.entry(Typing(conversation_id=5, user_id=2, other_user_id=1))
+    world.clock.milliseconds += TYPING_EXPIRES
+    world.presence.fold(typing)
+    assert len(world.told()) == 1
+    world.clock.milliseconds += 1
+    world.presence.fold(typing)
     assert world.told() == []
 
 
