@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import click
 
-from infra.commands import reach
+from infra.commands import agreement, reach
 from infra.embedded.jars import cache, locked_jars, verified
 from infra.embedded.java import find_java
 from infra.environment import SettingError
 from infra.http_client import ask
 from infra.kafka_topics import contradictions, describe_topics, log_partitions
+from infra.log_start import ForeignLog
 from infra.part import StartError
 from infra.running import Running, read_last, read_running
 from infra.settings import Settings, load_settings
@@ -32,7 +33,7 @@ class Finding(NamedTuple):
 @click.command()
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 def doctor(*, for_programs: bool) -> None:
-    """Check settings, disk, ports, leftovers, servers and topics; status 1 if something is wrong."""
+    """Check settings, disk, ports, leftovers, servers, topics and read tables; status 1 if something is wrong."""
     findings = reach.run(_look())
     if for_programs:
         reach.as_json([finding._asdict() for finding in findings])
@@ -57,6 +58,8 @@ async def _look() -> list[Finding]:
         findings.append(await _kafka(settings))
     if settings.database_url:
         findings.append(await _postgres(settings))
+    if {finding.name for finding in findings if finding.well} >= {"kafka", "postgres"}:
+        findings.append(await _tables(settings))
     if running:
         findings += [await _edge(url) for url in running.edges]
     return findings
@@ -129,6 +132,16 @@ async def _postgres(settings: Settings) -> Finding:
     except StartError as error:
         return Finding("postgres", well=False, found=str(error))
     return Finding("postgres", well=True, found=f"PostgreSQL {version} at {settings.database().rpartition('@')[2]}")
+
+
+async def _tables(settings: Settings) -> Finding:
+    try:
+        built = await agreement.built(settings)
+        wrong = await agreement.disagreements(settings, built)
+    except (StartError, ForeignLog) as error:
+        return Finding("tables", well=False, found=str(error))
+    text = "; ".join(wrong) or f"of this log: {', '.join(tables.schema for tables in built) or 'none yet'}"
+    return Finding("tables", not wrong, f"{text}; see docs/operating.md" if wrong else text)
 
 
 async def _edge(url: str) -> Finding:

@@ -1,4 +1,4 @@
-"""`chat generations` and `chat dead-letters` on real tables."""
+"""`chat generations`, `chat dead-letters` and what `chat doctor` says of the tables, on real ones."""
 
 import asyncio
 import base64
@@ -7,12 +7,14 @@ import random
 import re
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
+from infra import log_start
 from infra.cli import main
 from infra.settings import Settings
 from tests.histories import History
-from tests.projecting import append, caught_up, until, working
+from tests.projecting import append, caught_up, run_sql, until, working
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -83,3 +85,41 @@ async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings
     assert (await run(settings, "dead-letters")).output == (await run(settings, "dead-letters", "list")).output
     missing = await run(settings, "dead-letters", "show", "chat.users", "0", "99999")
     assert (missing.exit_code, missing.output) == (1, "Error: there is no dead letter at chat.users 0 99999\n")
+
+
+async def diagnosed(settings: Settings) -> Any:
+    """Return what the doctor finds about the tables."""
+    findings = json.loads((await run(settings, "doctor", "--json")).output)
+    (found,) = [finding for finding in findings if finding["name"] == "tables"]
+    return found
+
+
+async def test_the_doctor_knows_the_tables_of_this_log(settings: Settings) -> None:
+    await log_start.ensure(settings)
+    assert await diagnosed(settings) == {"name": "tables", "well": True, "found": "of this log: none yet"}
+    await projected(settings)
+    assert await diagnosed(settings) == {"name": "tables", "well": True, "found": "of this log: chat_g1"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("UPDATE chat.generations SET epoch = 'another'", "chat_g1 was made from the log with epoch another, and this"),
+        (
+            "UPDATE chat_g1.positions SET next_offset = 100000 WHERE (topic, partition) = ('chat.conversations', 1)",
+            "chat_g1, chat.conversations partition 1: it stands at offset 100000, and the log has 0 to",
+        ),
+        (
+            "UPDATE chat_g1.positions SET last_ce_id = 'x' WHERE (topic, partition) = ('chat.users', 0)",
+            "chat_g1, chat.users partition 0: the record at offset",
+        ),
+    ],
+)
+async def test_the_doctor_finds_tables_of_another_log(settings: Settings, damage: str, why: str) -> None:
+    await projected(settings)
+    await run_sql(settings, damage)
+
+    found = await diagnosed(settings)
+    assert not found["well"]
+    assert found["found"].startswith(why)
+    assert (await run(settings, "doctor")).exit_code == 1
