@@ -11,16 +11,19 @@ class GaveUp(Exception):
     """Something the worker needs was away for too long; the supervisor starts it again."""
 
 
-REBUILD = (
-    "if Kafka lost records, restore them; if the log is right as it is, build the tables from it anew (chat rebuild)"
+RESTORE = "restore what Kafka has lost"
+BEGIN_ANEW = (
+    "if Kafka lost records, restore them; if the log is right as it is, give the worker an empty database, "
+    "and it makes the tables from this log"
 )
+"""A rebuild cannot help: it ends with tables that equal the live ones, and those are not of this log."""
 
 
 def gap(partition: Partition, expected: int, found: int) -> Refusal:
     """Records are missing from a topic that keeps all of them."""
     return Refusal(
         f"{partition.topic} partition {partition.partition}: expected offset {expected}, found {found}: "
-        f"records are missing; {REBUILD}"
+        f"records are missing; {RESTORE}"
     )
 
 
@@ -28,7 +31,7 @@ def other_record(partition: Partition, offset: int, expected: str | None, found:
     """The last record that was applied is not in the log any more."""
     return Refusal(
         f"{partition.topic} partition {partition.partition}: the record at offset {offset} was {expected} when it was "
-        f"applied, and is {found} now: the log was cut or made anew and written on; {REBUILD}. "
+        f"applied, and is {found} now: the log was cut or made anew and written on; {BEGIN_ANEW}. "
         "(If somebody set the position by hand: last_ce_id must be null then.)"
     )
 
@@ -37,7 +40,7 @@ def outside(partition: Partition, stored: int, begin: int, end: int) -> Refusal:
     """The stored position is not in the log."""
     return Refusal(
         f"{partition.topic} partition {partition.partition}: the tables stand at offset {stored}, and the log has "
-        f"{begin} to {end}: it was cut or made anew; {REBUILD}"
+        f"{begin} to {end}: it was cut or made anew; {BEGIN_ANEW}"
     )
 
 

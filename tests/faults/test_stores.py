@@ -114,7 +114,7 @@ async def test_a_log_made_anew_is_refused(settings: Settings, servers: Servers) 
 
 async def test_a_topic_made_anew_and_written_on_is_refused(settings: Settings) -> None:
     """11: the epoch is the same; the records that were applied last are not there, or others are in their place."""
-    await _projected(settings, 13)
+    history = await _projected(settings, 13)
     admin = AIOKafkaAdminClient(**settings.kafka_options())
     await admin.start()
     await admin.delete_topics([topics.CONVERSATIONS])
@@ -126,6 +126,14 @@ async def test_a_topic_made_anew_and_written_on_is_refused(settings: Settings) -
     await append(settings, [entry for entry in entries if entry.topic == topics.CONVERSATIONS])
 
     await _refused(settings, "was ce-.* when it was applied, and is|the tables stand at offset")
+
+    # What the refusal says: an empty database. Of the topics that are as they were, the history has the records.
+    await run_sql(settings, "DROP SCHEMA chat, chat_g1 CASCADE")
+    log = {place: (other if place.topic == topics.CONVERSATIONS else history).log[place] for place in history.log}
+    async with working(settings):
+        await caught_up(settings, log)
+        await until(settings, LIVE)
+    assert_same(await tables(settings), expected(log))
 
 
 async def test_postgres_restored_from_an_older_backup_catches_up(settings: Settings) -> None:
