@@ -100,10 +100,13 @@ async def found_topics(admin: Any) -> dict[str, Found]:
     if not described:
         return {}
     answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in described])
-    configs = {
-        name: dict(entry[:2] for entry in entries) for answer in answers for *_, name, entries in answer.resources
-    }
-    return {name: Found(topic, configs[name]) for name, topic in described.items()}
+    configs = {}
+    for code, _, _, name, entries in (resource for answer in answers for resource in answer.resources):
+        if not code:
+            configs[name] = dict(entry[:2] for entry in entries)
+        elif (error := for_code(code)) is not UnknownTopicOrPartitionError:  # that is: not heard of by this broker yet
+            raise error(name)
+    return {name: Found(topic, configs[name]) for name, topic in described.items() if name in configs}
 
 
 @asynccontextmanager

@@ -1,13 +1,16 @@
 """infra/kafka.py and infra/postgres.py against real servers."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from infra import kafka, postgres
-from infra.kafka_topics import describe_topics
+from infra.kafka_topics import describe_topics, found_topics
 from infra.settings import Settings
 from schemas.topics import IDS, TOPICS
 
@@ -36,6 +39,26 @@ async def test_a_topic_that_contradicts_its_declaration_is_refused(settings: Set
     with pytest.raises(kafka.TopicContradiction, match=r"topic chat\.ids: partitions must be 1, but is 3") as refused:
         await kafka.ensure_topics(settings)
     assert "topic chat.ids: retention.ms must be -1, but is 604800000" in str(refused.value)
+
+
+class OneOfThree:
+    """A broker that knows two topics; of the settings of the second it says no more than this error code."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def describe_topics(self, _: object) -> list[dict[str, Any]]:
+        return [{"topic": name, "error_code": 0, "partitions": [{"replicas": [1, 2, 3]}]} for name in ("a", "b")]
+
+    async def describe_configs(self, _: object) -> list[Any]:
+        resources = [(0, None, 2, "a", [("cleanup.policy", "delete", False)]), (self._code, "no", 2, "b", [])]
+        return [SimpleNamespace(resources=resources)]
+
+
+async def test_a_topic_that_the_broker_asked_has_not_heard_of_is_not_there_yet() -> None:
+    assert list(await found_topics(OneOfThree(UnknownTopicOrPartitionError.errno))) == ["a"]
+    with pytest.raises(TopicAuthorizationFailedError):
+        await found_topics(OneOfThree(TopicAuthorizationFailedError.errno))
 
 
 async def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None:
