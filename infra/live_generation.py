@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from infra import postgres
 from schemas.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class LiveGeneration:
     async def refresh(self) -> None:
         """Look it up; Unavailable when Postgres is away."""
         try:
-            async with asyncio.timeout(ANSWER_SECONDS), self._pool.acquire() as connection:
+            async with postgres.lent(self._pool, ANSWER_SECONDS) as connection:
                 await self._look(connection)
         except AWAY as error:
             raise Unavailable("the read tables are away") from error

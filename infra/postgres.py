@@ -4,6 +4,8 @@ Says how to connect and for how long to wait; what is asked is for others to kno
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -45,6 +47,23 @@ async def pool(settings: Settings, *, most: int = 10, within: float = START_SECO
         connections.terminate()
         raise
     return connections
+
+
+@asynccontextmanager
+async def lent(connections: Any, within: float) -> AsyncIterator[Any]:
+    """Lend a connection of a pool; what is not done `within` seconds fails as it does when the server goes.
+
+    It is cut then, not cancelled: that would wait for the answer of a server that may have stopped answering.
+    """
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + within
+    connection = await connections.acquire(timeout=within)
+    cut = loop.call_at(give_up_at, connection.terminate)
+    try:
+        yield connection
+    finally:
+        cut.cancel()
+        await connections.release(connection)
 
 
 async def answers(connections: Any) -> None:

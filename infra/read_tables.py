@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
+from infra import postgres
 from infra.live_generation import ANSWER_SECONDS, AWAY, LiveGeneration
 from schemas.errors import Unavailable
 from schemas.events import Event
@@ -93,7 +94,7 @@ class ReadTables:
             if schema is None:
                 raise Unavailable("the read tables are not built yet", retry_after=2)
             try:
-                async with asyncio.timeout(ANSWER_SECONDS), self._pool.acquire() as connection:
+                async with postgres.lent(self._pool, ANSWER_SECONDS) as connection:
                     yield connection, schema
             except AWAY as error:
                 log.warning("the read tables cannot be read: %r", error)
