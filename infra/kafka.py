@@ -24,6 +24,9 @@ BATCH_BYTES = 128 * 1024
 # Below the topics' max.message.bytes (schemas/topics.py): a batch that the broker refuses for good would leave an
 # idempotent producer's sequence wrong.
 REQUEST_BYTES = 1_000_000
+# A broker that is stopped, and not gone, takes what is asked of it and is silent. Nobody waits for it any longer than
+# the others take to replace it (9 s): the library's 40 s would come several times, as it may be asked for metadata too.
+REQUEST_MS = 10_000
 
 
 def producer(settings: Settings) -> Any:
@@ -39,6 +42,7 @@ def producer(settings: Settings) -> Any:
         linger_ms=0,
         max_batch_size=BATCH_BYTES,
         max_request_size=REQUEST_BYTES,
+        request_timeout_ms=REQUEST_MS,
     )
 
 
@@ -50,6 +54,7 @@ def consumer(settings: Settings, **options: Any) -> Any:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        request_timeout_ms=REQUEST_MS,
         **options,
     )
 
