@@ -9,12 +9,14 @@ from typing import Any
 import asyncpg
 
 from infra import kafka, log_start
+from infra.log_reader import LogReader
 from infra.settings import Settings
 from projections import worker
+from projections.log import PROJECTED
 from schemas.ids import Partition
 from schemas.times import write_time
 from tests.histories import Entry
-from tests.oracle import TABLES, Tables
+from tests.oracle import TABLES, Tables, expected
 
 CAUGHT_UP_SECONDS = 60.0
 
@@ -55,7 +57,7 @@ async def working(settings: Settings, instance: str | None = None) -> AsyncItera
             await task
 
 
-async def caught_up(settings: Settings, log: Mapping[Partition, Sequence[Entry]], schema: str = "chat_g1") -> None:
+async def caught_up(settings: Settings, log: Mapping[Partition, Sequence[Any]], schema: str = "chat_g1") -> None:
     """Wait until the tables stand at the ends of these partitions."""
     wanted = {partition: len(entries) for partition, entries in log.items()}
     stored: dict[Partition, int] = {}
@@ -124,6 +126,37 @@ def assert_same(found: Tables, wanted: Tables) -> None:
         )
         wrong = f"{table}: {len(missing)} rows are missing, {len(extra)} should not be there: "
         assert (missing, extra) == ([], []), wrong + f"{missing[:3]}; {extra[:3]}"
+
+
+async def assert_as_the_log(settings: Settings) -> None:
+    """Hold the live tables against what lies in Kafka, once nothing is written any more."""
+    async with asyncio.timeout(CAUGHT_UP_SECONDS):
+        while True:
+            log = await the_log(settings)
+            (live,) = await run_sql(settings, "SELECT schema_name FROM chat.generations WHERE state = 'live'")
+            await caught_up(settings, log, live[0])
+            found, wanted = await tables(settings, live[0]), expected(log)
+            if found["positions"] == wanted["positions"]:
+                return assert_same(found, wanted)
+
+
+async def the_log(settings: Settings) -> dict[Partition, list[Any]]:
+    """Return all records of the projected topics, of which none may be compacted away yet."""
+    reader = LogReader(settings)
+    await reader.start()
+    try:
+        known = await log_start.identity(reader)
+        assert known is not None
+        partitions = [Partition(topic, number) for topic in PROJECTED for number in range(known.partitions)]
+        ends = await reader.ends(partitions)
+        log: dict[Partition, list[Any]] = {partition: [] for partition in partitions}
+        reader.read_from(dict.fromkeys(partitions, 0))
+        while any(len(log[partition]) < end for partition, end in ends.items()):
+            for partition, records in (await reader.records(wait=1, most=10_000)).items():
+                log[partition] += records
+    finally:
+        await reader.stop()
+    return log
 
 
 def _text(value: Any) -> Any:
