@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Never
 
 import faust
 from aiokafka import AIOKafkaConsumer
@@ -18,7 +18,7 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
 from projections import log, refusal, watchdog
-from projections.database import Away, Database
+from projections.database import Away, Database, Gone
 from projections.lanes import Lanes
 from schemas.ids import Partition
 
@@ -31,6 +31,7 @@ REQUEST_SECONDS = 40
 POLL_RECORDS = 10_000
 FETCH_BYTES = 4 * 1024 * 1024
 SEEKING_SECONDS = 0.004
+LOOK_BACK_SECONDS = 2.0
 
 
 class Patience(NamedTuple):
@@ -249,6 +250,15 @@ class App(faust.App):
         """Open the lanes anew, where the tables stand now."""
         self._looking = asyncio.get_running_loop().create_task(self.consumer.perform_seek())
 
+    async def keep_looking_back(self) -> Never:
+        """Read again what the tables have lost although they had it."""
+        while True:
+            await asyncio.sleep(LOOK_BACK_SECONDS)
+            with suppress(Away, Gone):
+                if await self.lanes.went_back():
+                    logger.warning("the tables stand before what was written to them; reading from there again")
+                    await self.consumer.perform_seek()
+
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
 
@@ -261,6 +271,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
     await app.start()
     ends: list[asyncio.Future[Any]] = [
         asyncio.ensure_future(watchdog.watch(app.lanes.positions, app.ends)),
+        asyncio.ensure_future(app.keep_looking_back()),
         asyncio.ensure_future(stop.wait()),
         asyncio.ensure_future(app.wait_until_stopped()),
         app.failure,

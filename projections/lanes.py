@@ -90,6 +90,21 @@ class Lanes:
         """Return where each lane stands."""
         return {partition: fed.lane.next_offset for partition, fed in self._fed.items()}
 
+    async def went_back(self) -> bool:
+        """Tell whether the tables stand before a lane that has nothing to do, which would wait there for ever.
+
+        Postgres lost its last moments, which a crash may take, or was restored from a backup. A lane that has something
+        to do is fenced.
+        """
+        before = self.positions()
+        async with self._database.transaction() as session:
+            stored = await positions.load(session)
+        return any(
+            before.get(partition) == fed.lane.next_offset > stored[partition].next_offset
+            for partition, fed in self._fed.items()
+            if not fed.queued and partition in stored
+        )
+
     async def close(self) -> None:
         """Let transactions that are under way end, for a moment, and drop all lanes."""
         tasks = [fed.task for fed in self._fed.values() if fed.task is not None]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import psutil
 import pytest
 from aiokafka import TopicPartition
@@ -88,6 +89,25 @@ async def test_postgres_killed_and_stopped_under_load_and_while_partitions_are_a
     assert_same(await tables(settings), expected(history.log))
 
 
+async def test_what_a_killed_postgres_has_lost_is_written_again_though_nothing_more_comes(
+    settings: Settings, postgres: Postgres
+) -> None:
+    """4: rows and position were committed, and were not on the disk yet."""
+    settings = replace(settings, database_url=postgres.url)
+    await run_sql(settings, "DROP SCHEMA IF EXISTS chat, chat_g1 CASCADE")
+    history = History(random.Random(17), partitions=settings.partitions)
+    await append(settings, history.steps(100))
+    async with working(settings):
+        await until(settings, LIVE)
+        for _ in range(scaled(2, 20)):
+            await append(settings, history.steps(10))
+            await caught_up(settings, history.log)
+            await postgres.kill()
+            await postgres.start()
+            await caught_up(settings, history.log)
+    assert_same(await tables(settings), expected(history.log))
+
+
 async def test_a_log_that_was_cut_before_the_tables_is_refused(settings: Settings) -> None:
     """11: retention, or an operator, took records that the tables do not have."""
     history = await _projected(settings, 11)
@@ -136,7 +156,8 @@ async def test_a_topic_made_anew_and_written_on_is_refused(settings: Settings) -
     assert_same(await tables(settings), expected(log))
 
 
-async def test_postgres_restored_from_an_older_backup_catches_up(settings: Settings) -> None:
+@pytest.mark.parametrize("running", [True, False][: scaled(1, 2)])
+async def test_postgres_restored_from_an_older_backup_catches_up(settings: Settings, *, running: bool) -> None:
     """11: rows and positions go back together, and the log has the rest."""
     history = await _projected(settings, 14)
     for table in TABLES:
@@ -144,11 +165,23 @@ async def test_postgres_restored_from_an_older_backup_catches_up(settings: Setti
     async with working(settings):
         await append(settings, history.steps(400))
         await caught_up(settings, history.log)
-    for table in TABLES:
-        await run_sql(settings, f"TRUNCATE chat_g1.{table}")
-        await run_sql(settings, f"INSERT INTO chat_g1.{table} SELECT * FROM public.backup_{table}")
+    restore = "".join(
+        f"DELETE FROM chat_g1.{table}; INSERT INTO chat_g1.{table} SELECT * FROM public.backup_{table};"
+        for table in TABLES
+    )
 
+    async def restored() -> None:
+        connection = await asyncpg.connect(settings.database())
+        await connection.execute(restore)
+        await connection.close()
+
+    if not running:
+        await restored()
     async with working(settings):
+        if running:
+            await append(settings, history.steps(50))
+            await caught_up(settings, history.log)
+            await restored()
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
 

@@ -20,8 +20,8 @@ HERE, THERE = Partition(topics.CONVERSATIONS, 0), Partition(topics.CONVERSATIONS
 class FakeDatabase:
     """Positions, and nothing else."""
 
-    def __init__(self) -> None:
-        self.rows = [(*HERE, 0, None, False, None), (*THERE, 0, None, False, None)]
+    def __init__(self, next_offset: int = 0) -> None:
+        self.rows = [(*place, next_offset, None, False, None) for place in (HERE, THERE)]
 
     def transaction(self) -> Any:
         return self
@@ -142,3 +142,23 @@ async def test_a_lane_begins_where_the_tables_stand(told: Told) -> None:
     assert await made.open({HERE: (0, 5), THERE: (0, 0)}) == {HERE: 0, THERE: 0}
     assert made.positions() == {HERE: 0, THERE: 0}
     assert Stored(*FakeDatabase().rows[0][2:]) == Stored(0, None)
+
+
+@pytest.mark.parametrize(
+    ("stands", "busy", "back"), [(4, False, True), (5, False, False), (9, False, False), (4, True, False)]
+)
+async def test_tables_that_stand_before_an_idle_lane_went_back(
+    told: Told, stands: int, *, busy: bool, back: bool
+) -> None:
+    database = FakeDatabase(5)
+    made: Any = Lanes(database, on_fenced=lambda: None, on_failure=told.failures.append)  # type: ignore[arg-type]
+    await made.open({HERE: (0, 100)})
+    made.start(1)
+    told.holding.clear()
+    if busy:
+        made.deliver(HERE, 1, ["a"])
+        await settled()
+    database.rows = FakeDatabase(stands).rows
+    assert await made.went_back() is back
+    told.holding.set()
+    await made.close()
