@@ -123,13 +123,18 @@ async def test_a_topic_that_would_lose_records_is_refused(settings: Settings) ->
 
 async def test_connections_that_are_cut_lose_and_double_nothing(settings: Settings) -> None:
     history = History(random.Random(5), partitions=settings.partitions)
+    await append(settings, history.steps(100))
     async with working(settings):
-        for _ in range(5):
+        await until(settings, LIVE)
+        for number in range(6):
             await append(settings, history.steps(100))
+            if number % 2:  # while nothing is under way, too
+                await caught_up(settings, history.log)
             await run_sql(
                 settings,
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chat-projections'",
             )
+        await append(settings, history.steps(100))
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
 

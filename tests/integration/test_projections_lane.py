@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from projections import database, generations, lane
-from projections.database import Database, Session
+from projections.database import Away, Database, Session
 from projections.lane import Lane
 from projections.log import PROJECTED, Log
-from projections.refusal import Refusal
+from projections.refusal import GaveUp, Refusal
 from projections.tables import positions
 from projections.tables.positions import Fenced, Stored
 from schemas import topics
@@ -115,15 +115,11 @@ async def test_positions_that_were_set_back_do_no_harm(place: Place) -> None:
 async def test_a_bad_record_is_a_dead_letter_and_the_others_apply(place: Place, where: str) -> None:
     history = History(random.Random(6), partitions=1, pairs=2, bad=False)
     history.steps(60)
-    if where == "first":
-        partition, entries = conversations(history)
-        batch_from = len(entries)
-    else:
-        batch_from = 0
+    batch_from = len(conversations(history)[1]) if where == "first" else 0
     history.bad = history.refused = True
     while len(_dead(history)) < 8:
         history.spoil()
-    if where == "middle":
+    if where in ("first", "middle"):
         history.bad = False
         history.steps(20)
     partition, entries = conversations(history)
@@ -176,6 +172,46 @@ async def test_a_stale_worker_changes_nothing(place: Place) -> None:
     await current.take(entries[90:])
     await take_all(place, history)
     assert_same(await tables_at(place.url), expected(history.log))
+
+
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_batch_that_postgres_went_away_from_is_written_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, committed: bool
+) -> None:
+    """Tried again where nothing was written; where it was, and only the answer is missing, the position tells."""
+    history = History(random.Random(10))
+    history.steps(200)
+    partition, entries = conversations(history)
+    lane, run_if, times = await place.lane(partition), Session.run_if, iter(range(100))
+
+    async def away(*arguments: Any) -> bool:
+        if next(times) == 1:
+            if committed:
+                await run_if(*arguments)
+            raise Away("cut")
+        return await run_if(*arguments)
+
+    monkeypatch.setattr(Session, "run_if", away)
+    await lane.take(entries[:20])
+    if committed:
+        with pytest.raises(Fenced):
+            await lane.take(entries[20:60])
+        lane = await place.lane(partition)
+        await lane.take(entries[:60])
+    else:
+        await lane.take(entries[20:60])
+    await take_all(place, history)
+    assert_same(await tables_at(place.url), expected(history.log))
+
+
+async def test_postgres_that_stays_away_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "RETRY_SECONDS", 0.3)
+    history = History(random.Random(11))
+    history.steps(50)
+    partition, entries = conversations(history)
+    nowhere = Database("postgresql://chat@127.0.0.1:1/chat", "chat_g1")
+    with pytest.raises(GaveUp, match="Postgres has been away for"):
+        await Lane(partition, nowhere, Stored(0, None), 0).take(entries)
 
 
 async def test_a_gap_ends_the_worker(place: Place) -> None:
