@@ -17,14 +17,17 @@ _numbers = count(1)
 
 
 class Worker:
-    """`chat worker` with a name that stays, which can be started again and again."""
+    """`chat worker`, which can be started again and again; with a name that stays, or without one.
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    Started again without a name it is another member of its group, which shares the partitions out anew.
+    """
+
+    def __init__(self, settings: Settings, name: str, *, stays: bool = True) -> None:
         assert settings.kafka_bootstrap_servers
         self._child: Child | None = None
         self._part = Part(
             name=name,
-            command=(sys.executable, "-m", "infra.cli", "worker", "--instance", name),
+            command=(sys.executable, "-m", "infra.cli", "worker", *(("--instance", name) if stays else ())),
             environ={
                 "CHAT_HOME": str(settings.home),
                 "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
@@ -74,10 +77,11 @@ async def _at_once() -> None:
 
 
 @asynccontextmanager
-async def workers(settings: Settings, *names: str) -> AsyncIterator[list[Worker]]:
+async def workers(settings: Settings, *names: str, nameless: int = 0) -> AsyncIterator[list[Worker]]:
     """Run workers, all of them gone at the end."""
     (settings.home / "logs").mkdir(exist_ok=True)
     made = [Worker(settings, name) for name in names]
+    made += [Worker(settings, "nameless", stays=False) for _ in range(nameless)]
     try:
         for worker in made:
             await worker.start()

@@ -10,7 +10,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra import log_start
 from infra.settings import Settings
-from projections.refusal import Refusal
+from projections import watchdog
+from projections.lane import Lane
+from projections.refusal import GaveUp, Refusal
 from schemas import topics
 from schemas.ids import Partition
 from tests.histories import History
@@ -137,6 +139,19 @@ async def test_connections_that_are_cut_lose_and_double_nothing(settings: Settin
         await append(settings, history.steps(100))
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
+
+
+async def test_a_worker_that_does_not_advance_ends(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hanging(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Lane, "take", hanging)
+    monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.3)
+    history = History(random.Random(8), partitions=settings.partitions)
+    await append(settings, history.steps(20))
+    with pytest.raises(GaveUp, match="nothing has advanced for"):
+        async with working(settings) as task, asyncio.timeout(30):
+            await asyncio.wait([task])
 
 
 async def test_two_workers_share_and_one_goes(settings: Settings) -> None:

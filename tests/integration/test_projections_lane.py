@@ -214,6 +214,22 @@ async def test_postgres_that_stays_away_ends_the_worker(monkeypatch: pytest.Monk
         await Lane(partition, nowhere, Stored(0, None), 0).take(entries)
 
 
+async def test_a_lane_that_does_not_know_where_its_filling_ends_stops_there(place: Place) -> None:
+    history = History(random.Random(12))
+    history.steps(200)
+    partition, entries = conversations(history)
+    async with place.database.transaction() as session:
+        await session.execute(positions.FILL)
+    filler = await place.lane(partition)
+    async with place.database.transaction() as session:
+        await session.execute(positions.SET_UNTIL, *partition, 30)
+
+    with pytest.raises(Fenced):
+        await filler.take(entries[:40])
+    await (await place.lane(partition)).take(entries[:40])
+    assert (await place.stored(partition)).next_offset == 30
+
+
 async def test_a_gap_ends_the_worker(place: Place) -> None:
     history = History(random.Random(8))
     history.steps(200)

@@ -6,11 +6,15 @@ import random
 import pytest
 
 from infra.settings import Settings
-from projections import build, dropping, promotion
+from projections import build, dropping, generations, promotion
 from projections.build import Options, Stage
+from projections.database import one_transaction
 from projections.generations import Generation
+from projections.log import Log
 from projections.rebuild import rebuild
 from projections.refusal import Refusal
+from schemas.ids import Partition
+from schemas.topics import CONVERSATIONS
 from tests.histories import History
 from tests.oracle import expected
 from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
@@ -110,6 +114,55 @@ async def _interrupted(settings: Settings, doing: str) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_one_rebuild_leads(settings: Settings) -> None:
+    history = await live_history(settings, 7)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        building = asyncio.ensure_future(built(settings))
+        await until(settings, "SELECT FROM chat.generations WHERE id = 2")
+        with pytest.raises(Refusal, match="a rebuild is running already"):
+            await built(settings)
+        assert (await building).id == 2
+
+
+@pytest.fixture
+async def two_generations(settings: Settings) -> Settings:
+    """One is live and stands at 10, another is complete and stands at 9, both in one partition alone."""
+    begins = {Partition(CONVERSATIONS, 0): 0}
+    found = Log("an epoch", begins, begins)
+    await generations.join(settings.database(), found)
+    async with one_transaction(settings.database(), generations.CONTROL) as session:
+        await generations.create(session, 2, found, state="building", complete=True)
+    await run_sql(settings, "UPDATE chat_g1.positions SET next_offset = 10")
+    await run_sql(settings, "UPDATE chat_g2.positions SET next_offset = 9")
+    return settings
+
+
+async def test_tables_that_are_behind_are_not_promoted(two_generations: Settings) -> None:
+    with pytest.raises(Refusal, match="generation 2 is behind the live one"):
+        await promotion.promote(two_generations, 2, within=1)
+    assert await states(two_generations) == {1: "live", 2: "building"}
+    await run_sql(two_generations, "UPDATE chat_g2.positions SET next_offset = 10")
+    await promotion.promote(two_generations, 2, within=1)
+    assert await states(two_generations) == {1: "retired", 2: "live"}
+
+
+async def test_the_live_tables_wait_while_others_draw_level(
+    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promotion, "HOLD_SECONDS", 10)
+    promoting = asyncio.ensure_future(promotion.promote(two_generations, 2, within=20))
+    await until(two_generations, "SELECT FROM pg_locks WHERE relation = 'chat_g1.positions'::regclass")
+    written = asyncio.ensure_future(run_sql(two_generations, "UPDATE chat_g1.positions SET next_offset = 11"))
+    await asyncio.wait({written}, timeout=0.5)
+    assert not written.done()
+    await run_sql(two_generations, "UPDATE chat_g2.positions SET next_offset = 10")
+    await promoting
+    await written
+    assert await states(two_generations) == {1: "retired", 2: "live"}
 
 
 async def test_tables_that_differ_are_not_promoted(settings: Settings) -> None:
