@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import asyncpg
 import pytest
 
 from command_api.claims import Sent
@@ -13,8 +14,8 @@ from command_api.service import WriteSide
 from infra.memory import Entry
 from infra.settings import Settings
 from infra.tail import Stage
-from schemas.errors import ChatError, Code
-from schemas.events import MessageSent
+from schemas.errors import ChatError, Code, Unavailable
+from schemas.events import ConversationBlocked, MessageSent
 from schemas.ids import BLOCK_SIZE
 from schemas.requests import OpenConversation
 from tests.support.write_sides import open_conversation, send, serving_tables, worker, write_side
@@ -157,6 +158,44 @@ async def test_ids_are_given_out_once_whoever_leases_them(sides: tuple[WriteSide
             await side.ids.ready()
             taken.append(side.ids.take())
     assert len(set(taken)) == len(taken)
+
+
+@asynccontextmanager
+async def generation_said(settings: Settings, side: WriteSide, column: str, value: object) -> AsyncIterator[None]:
+    """Have the list of generations say something else, as this edge knows it, until the block ends."""
+    connection = await asyncpg.connect(settings.database())
+    try:
+        before = await connection.fetchval(f"SELECT {column} FROM chat.generations")
+        await connection.execute(f"UPDATE chat.generations SET {column} = $1", value)
+        await side.edge.tables.live.refresh()
+        try:
+            yield
+        finally:
+            await connection.execute(f"UPDATE chat.generations SET {column} = $1", before)
+            await side.edge.tables.live.refresh()
+    finally:
+        await connection.close()
+
+
+async def test_an_edge_writes_only_what_the_live_generation_reads(
+    sides: tuple[WriteSide, WriteSide], module_settings: Settings
+) -> None:
+    conversation = await open_conversation(sides[0], 9, 10)
+    async with generation_said(module_settings, sides[0], "reads", [ConversationBlocked.type]):
+        with pytest.raises(Unavailable, match=r"the read tables do not read chat\.message\.sent\.v1 yet"):
+            await send(sides[0], conversation, 9, "too new")
+        await sides[0].blocks.block(9, conversation)
+    await sides[0].blocks.unblock(9, conversation)
+    assert (await send(sides[0], conversation, 9, "hello")).seq == 1
+
+
+async def test_tables_of_another_log_are_as_good_as_none(
+    sides: tuple[WriteSide, WriteSide], module_settings: Settings
+) -> None:
+    async with generation_said(module_settings, sides[0], "epoch", "another"):
+        with pytest.raises(Unavailable, match="the read tables are not built yet"):
+            await sides[0].edge.tables.positions()
+    assert await sides[0].edge.tables.positions()
 
 
 async def test_what_nobody_has_sent_is_not_found(sides: tuple[WriteSide, WriteSide]) -> None:
