@@ -164,7 +164,7 @@ async def test_the_leader_of_three_brokers_goes_under_load(
 ) -> None:
     """5: no acknowledged send is lost, and sends resume unaided; one that is stopped has to be given up first."""
     async with talks(cluster) as made, going_on(made):
-        for _ in range(scaled(1, 5)):
+        for _ in range(scaled(1, 3)):
             await all_in_sync(cluster)
             pid = broker(cluster, (await described(cluster))[0]["leader"])
             os.kill(pid, number)
@@ -239,7 +239,7 @@ async def test_without_postgres_sends_and_live_delivery_go_on(cluster: System) -
             finally:
                 postgres(cluster, signal.SIGCONT)
         async with going_on(made):
-            for _ in range(scaled(1, 5)):
+            for _ in range(scaled(1, 3)):  # after five in a row its supervisor gives up
                 os.kill(cluster.part("postgres").pid, signal.SIGKILL)
                 await asyncio.gather(*(talk.goes_on(10) for talk in made))
                 await wait_for_database(cluster.database_url)
