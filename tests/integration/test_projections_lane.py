@@ -212,7 +212,7 @@ async def test_postgres_that_stays_away_ends_the_worker(monkeypatch: pytest.Monk
     nowhere = Database("postgresql://chat@127.0.0.1:1/chat", "chat_g1")
     with pytest.raises(GaveUp, match="Postgres has been away for"):
         async with asyncio.timeout(20):
-            await Lane(partition, nowhere, Stored(0, None), 0).take(entries)
+            await Lane(partition, 2, nowhere, Stored(0, None), 0).take(entries)
 
 
 async def test_a_lane_that_does_not_know_where_its_filling_ends_stops_there(place: Place) -> None:
