@@ -27,7 +27,7 @@ class Blocks:
     async def block(self, user_id: int, conversation_id: int) -> BlockChanged:
         """Stop the conversation for both; when this user blocks it already, say since when."""
         known = await self._conversations.get(conversation_id)
-        with known.pinned():
+        with known:
             member = known.member(user_id)
             if member.blocked_at is not None and member.blocks:
                 return BlockChanged(member.blocked_at, None)
@@ -43,7 +43,7 @@ class Blocks:
     async def unblock(self, user_id: int, conversation_id: int) -> BlockChanged:
         """Take this user's own block back; when there is none in force, say since when."""
         known = await self._conversations.get(conversation_id)
-        with known.pinned():
+        with known:
             member = known.member(user_id)
             if member.unblocked_at is not None:
                 return BlockChanged(member.unblocked_at, None)

@@ -6,8 +6,6 @@ are loaded and kept up to date is in conversations.py.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from schemas.conversation import Conversation, Inapplicable, Member, apply
 from schemas.errors import forbidden
@@ -43,14 +41,13 @@ class Known:
             raise forbidden("the conversation is not yours")
         return member
 
-    @contextmanager
-    def pinned(self) -> Iterator["Known"]:
+    def __enter__(self) -> "Known":
         """Keep this entry in memory while a command is under way."""
         self.pins += 1
-        try:
-            yield self
-        finally:
-            self.pins -= 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pins -= 1
 
     def fold(self, event: ConversationEvent) -> None:
         """Take a counted event of this conversation."""

@@ -60,7 +60,7 @@ class Messages:
             request.conversation_id
         )
         known.member(request.user_id)
-        with known.pinned():
+        with known:
             await self._check(known, trying)
 
     async def _check(self, known: Known, trying: _Try) -> None:

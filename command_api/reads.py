@@ -94,7 +94,7 @@ class Reads:
 
     async def _marked(self, known: Known, reader_id: int, target: _Target) -> ReadMarked:
         """Tell of a message that was read already."""
-        with known.pinned():
+        with known:
             read_at = await self._first_read(known, reader_id, target.seq)
         return ReadMarked(target.conversation_id, target.message_id, target.seq, read_at, None)
 

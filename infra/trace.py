@@ -5,6 +5,7 @@ import re
 from contextvars import ContextVar
 
 _FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_NEITHER_IS_ZERO = 1 << 64 | 1
 _random = random.Random()  # noqa: S311  # unique, not secret, and made for every event
 _brought: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
@@ -16,4 +17,7 @@ def bring(traceparent: str | None) -> None:
 
 def traceparent() -> str:
     """Return what the request brought, or the beginning of a new trace."""
-    return _brought.get() or f"00-{_random.getrandbits(128) | 1:032x}-{_random.getrandbits(64) | 1:016x}-01"
+    if (brought := _brought.get()) is not None:
+        return brought
+    ids = f"{_random.getrandbits(192) | _NEITHER_IS_ZERO:048x}"
+    return f"00-{ids[:32]}-{ids[32:]}-01"

@@ -56,6 +56,11 @@ class Session:
         return self._waiting > self._allowed
 
     @property
+    def queued(self) -> bool:
+        """Whether anything waits to be sent."""
+        return bool(self._queue)
+
+    @property
     def owed(self) -> int:
         """Bytes of a catch-up that may still be waiting."""
         return self._allowed - MOST_WAITING
@@ -134,7 +139,7 @@ class Session:
                 break
             taken.append(frame)
             size += len(frame)
-        self._waiting -= sum(map(_size, queue[: len(taken)]))
+            self._waiting -= _size(item)
         del queue[: len(taken)]
         if not queue and self._held is None:
             self._allowed = MOST_WAITING

@@ -12,6 +12,7 @@ from typing import Any
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from gateway.sockets.inbox import Inbox
 from infra.settings import Settings
 from schemas.validation import MAX_BYTES
 
@@ -22,6 +23,8 @@ CLOSE_SECONDS = 5.0
 """How long a peer may take to answer a close frame; one that does not read is cut off after it."""
 
 MOST_FRAGMENTS = 1_000
+MOST_UNTAKEN = 16
+"""Frames of one client that may wait to be handled; then we stop reading from it."""
 
 GOING_AWAY = 1001
 """The edge stops; clients connect again with their cursor."""
@@ -53,6 +56,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.logger = _quiet
         self.conn.logger = _quiet
         self.conn.debug = False
+        self.queue = Inbox(self.loop)  # type: ignore[assignment]  # all of a queue that uvicorn uses
         self.heard = self.loop.time()
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
@@ -136,15 +140,23 @@ class Wire(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        # uvicorn would log a traceback for what any client can send.
-        data = b"".join(self.frames)
-        if self.curr_msg_data_type == "text" and not _is_utf8(data):
-            self.frames = []
-            self.conn.fail(1007, "not UTF-8")
-            self.handle_parser_exception()
+        # uvicorn would log a traceback for what any client can send, and stop and start to read for each frame.
+        data, self.frames = b"".join(self.frames), []
+        if self.close_sent:
             return
-        self.frames = [data]
-        super().send_receive_event_to_app()
+        if self.curr_msg_data_type == "bytes":
+            self.queue.put_nowait({"type": "websocket.receive", "bytes": data})
+        else:
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                self.conn.fail(1007, "not UTF-8")
+                self.handle_parser_exception()
+                return
+            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+        if not self.read_paused and len(self.queue) >= MOST_UNTAKEN:  # type: ignore[arg-type]
+            self.read_paused = True
+            self.transport.pause_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -175,14 +187,6 @@ class Wire(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.answered()
         self.transport.close()
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _header(length: int) -> bytes:

@@ -42,7 +42,7 @@ def test_the_one_that_was_not_used_for_longest_goes() -> None:
 
 def test_one_that_a_command_is_using_stays() -> None:
     kept = Kept(most=1)
-    with kept.add(known(1)).pinned():
+    with kept.add(known(1)):
         kept.add(known(2))
         kept.drop()
         assert kept.of_id(1) is not None
