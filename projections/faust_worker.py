@@ -44,7 +44,7 @@ class Patience(NamedTuple):
 # While records come, a moment: those that come meanwhile share the cost of a fetch and of a transaction. A moment each
 # would cost too much at rest.
 AT_REST = Patience(enough=1, milliseconds=500)
-BUSY = Patience(enough=256 * 1024, milliseconds=10)
+BUSY = Patience(enough=256 * 1024, milliseconds=25)
 
 
 class Slab:

@@ -39,8 +39,8 @@ BROKER: Mapping[str, str] = {
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
     # Threads and buffers for a laptop; the cleaner's default alone is 128 MB.
-    "num.network.threads": "1",
-    "num.io.threads": "2",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
     "background.threads": "2",
     "log.cleaner.dedupe.buffer.size": "16777216",
 }
