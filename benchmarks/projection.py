@@ -111,6 +111,11 @@ class Watched:
         except psutil.NoSuchProcess:
             return
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is nothing to wait for any more."""
+        return self._process.returncode is not None
+
     async def ended(self) -> int:
         """Wait for the end, and return the status."""
         while self._process.returncode is None:
@@ -155,6 +160,8 @@ async def _reached(settings: Settings, schema: str, events: int, watched: Watche
                 stand = 0
             if stand >= events:
                 return time.perf_counter(), int(stand)
+            if watched.has_ended:
+                raise click.ClickException(f"it ended at {stand:,} of {events:,} events")
             await asyncio.sleep(LOOK_SECONDS / 5)
     finally:
         await connection.close()

@@ -6,6 +6,7 @@ are loaded and kept up to date is in conversations.py.
 
 import logging
 from collections import OrderedDict
+from typing import Self
 
 from schemas.conversation import Conversation, Inapplicable, Member, apply
 from schemas.errors import forbidden
@@ -41,7 +42,7 @@ class Known:
             raise forbidden("the conversation is not yours")
         return member
 
-    def __enter__(self) -> "Known":
+    def __enter__(self) -> Self:
         """Keep this entry in memory while a command is under way."""
         self.pins += 1
         return self

@@ -3,7 +3,7 @@
 import secrets
 from typing import NamedTuple
 
-from command_api.claims import Claims, First, Sent, first
+from command_api.claims import Claims, First, Sent, first, sent
 from command_api.conversations import Conversations
 from command_api.deliver import Deliver
 from command_api.ids import Ids
@@ -108,7 +108,12 @@ class Messages:
     def _observed(self, claim: Claim, entry: Entry | None) -> None:
         """Tell everybody who tried the same meanwhile; what is void by age is tried once more."""
         self._limits.end(claim[1])
-        for trying in self._under_way.pop(claim):
+        original, *others = self._under_way.pop(claim)
+        if entry is not None and entry.judgement.verdict is Verdict.COUNTED:
+            original.deliver(sent(entry))
+        else:
+            others = [original, *others]
+        for trying in others:
             if entry is not None and entry.judgement.verdict is Verdict.STALE and trying.left > 1:
                 self._background.spawn(self._retry(trying), "sending once more")
             else:

@@ -20,6 +20,7 @@ from infra.placing import check_place
 from schemas import topics
 from schemas.envelope import BadRecord, header, unseal
 from schemas.errors import Unavailable
+from schemas.events import Fact
 from schemas.ids import Partition
 from schemas.judge import COUNTED, LIMIT, Judge
 
@@ -38,6 +39,9 @@ JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
 
 Follower = Callable[[Entry], None]
 
+Own = Callable[[str, Any], Fact | None]
+"""Returns the event of a record with this ce_id if this very record was written here and waits to be read back."""
+
 
 class Stage(IntEnum):
     """When a follower sees a record: state is folded first, then commands are answered, then it is pushed."""
@@ -52,6 +56,10 @@ class Start(NamedTuple):
 
     read: int
     act: int
+
+
+def _nothing(_: str, __: Any) -> None:
+    return None
 
 
 class _Following(NamedTuple):
@@ -106,6 +114,7 @@ class Tail:
         self._counts: Counter[str] = Counter()
         self._followers: list[_Following] = []
         self._followers_of: dict[type, tuple[Follower, ...]] = {}
+        self._own: Own = _nothing
         self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self.positions: dict[Partition, int] = {}
@@ -116,6 +125,10 @@ class Tail:
         self._followers.append(_Following(stage, follower, kinds))
         self._followers.sort(key=lambda following: following.stage)
         self._followers_of.clear()
+
+    def recognise(self, own: Own) -> None:
+        """Ask `own` for the event of a record before decoding it."""
+        self._own = own
 
     def after_batch(self, flush: Callable[[], None]) -> None:
         """Call `flush` after each batch of records, when all its followers have run."""
@@ -186,8 +199,10 @@ class Tail:
         acting = self._acting[partition]
         partitions = self._counts[partition.topic]
         for record in records:
+            ce_id = header(record.headers, "ce_id")
+            event = self._own(ce_id, record) if ce_id else None
             try:
-                event = unseal(record.topic, record.key, record.value, record.headers)
+                event = event or unseal(record.topic, record.key, record.value, record.headers)
                 check_place(record.key, record.partition, partitions)
             except BadRecord:
                 event = None
@@ -195,7 +210,7 @@ class Tail:
             self.positions[partition] = record.offset + 1
             if record.offset < acting:
                 continue
-            entry = Entry(partition, record.offset, record.timestamp, header(record.headers, "ce_id"), event, judgement)
+            entry = Entry(partition, record.offset, record.timestamp, ce_id, event, judgement)
             self._clock.observe(record.timestamp)
             if memory is not None:
                 memory.add(entry)

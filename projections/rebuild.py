@@ -20,6 +20,7 @@ from projections.tables import positions
 logger = logging.getLogger(__name__)
 
 PROMOTE_SECONDS = 120.0
+BEGIN_SECONDS = 10.0
 _RUNNING = 0x63686175  # an advisory lock: one rebuild at a time leads
 
 
@@ -40,14 +41,22 @@ async def rebuild(settings: Settings, options: Options, tell: Callable[[Stage], 
 
 async def join(settings: Settings) -> None:
     """Help to fill the generation that somebody builds, until it is live or dropped."""
-    building = await _building(settings)
-    if building is None:
-        raise Refusal("nothing is being built; chat rebuild begins")
+    building = await _begun(settings)
     async with _feeding(settings, building) as feed:
         while await _building(settings) == building:
             await asyncio.wait({feed}, timeout=1)
             if feed.done():
                 feed.result()
+
+
+async def _begun(settings: Settings) -> Generation:
+    """Return the generation that is being built, or is about to be: helpers start together with who leads."""
+    give_up_at = asyncio.get_running_loop().time() + BEGIN_SECONDS
+    while (building := await _building(settings)) is None:
+        if asyncio.get_running_loop().time() > give_up_at:
+            raise Refusal("nothing is being built; chat rebuild begins")
+        await asyncio.sleep(0.1)
+    return building
 
 
 async def _building(settings: Settings) -> Generation | None:

@@ -135,7 +135,7 @@ class Caches:
 
     def fold(self, entry: Entry) -> None:
         """Take the next record of the tail: what it concerns is out of date."""
-        if not entry.counted:
+        if not entry.counted or not (self._about or self._filling):
             return
         match entry.event:
             case MessageSent() as event:

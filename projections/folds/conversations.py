@@ -71,7 +71,10 @@ class ConversationsFold:
         if unknown:
             found = await conversations.load(session, [rows.pair_of(key) for key in unknown])
             revived = [Known(rows.revive(row), row.record_offset) for row in found]
-            self._conversations.put({known.conversation.key.encode(): known for known in revived if known.conversation})
+            # Not `put`, which would drop others that this batch needs; that is done when it is folded.
+            self._conversations.update(
+                {known.conversation.key.encode(): known for known in revived if known.conversation}
+            )
 
     async def _load_messages(self, session: Session, records: Sequence[Record]) -> None:
         wanted = {
@@ -81,7 +84,7 @@ class ConversationsFold:
             and (place := (record.event.conversation_id, record.event.up_to_seq)) not in self._messages
         }
         if wanted:
-            self._messages.put(await messages.load(session, wanted))
+            self._messages.update(await messages.load(session, wanted))
 
 
 def fold(partition: int, records: Sequence[Record], known: dict[bytes, Known], sent: dict[Place, Sent]) -> Changes:

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from projections import database, generations, lane
 from projections.database import Away, Database, Session
+from projections.folds import conversations as conversations_fold
 from projections.lane import Lane
 from projections.log import PROJECTED, Log
 from projections.refusal import GaveUp, Refusal
@@ -86,6 +87,19 @@ async def test_one_at_a_time_and_all_at_once_are_the_same(place: Place) -> None:
 
     assert_same(await tables_at(place.url), one_at_a_time)
     assert_same(one_at_a_time, expected(history.log))
+
+
+@pytest.mark.parametrize("remembered", [1, 3])
+async def test_what_a_batch_needs_is_not_forgotten_for_what_it_loads(
+    place: Place, remembered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversations_fold, "CONVERSATIONS_REMEMBERED", remembered)
+    monkeypatch.setattr(conversations_fold, "MESSAGES_REMEMBERED", remembered)
+    history = History(random.Random(17))
+    history.steps(600)
+    await take_all(place, history, size=7)
+
+    assert_same(await tables_at(place.url), expected(history.log))
 
 
 async def test_clocks_that_are_off_by_an_hour_change_no_order(place: Place) -> None:
