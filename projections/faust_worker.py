@@ -6,7 +6,9 @@ batch, and they hand it to the lanes. Nothing depends on Faust's acknowledgement
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Never
 
@@ -41,10 +43,11 @@ class Patience(NamedTuple):
     milliseconds: int
 
 
-# While records come, a moment: those that come meanwhile share the cost of a fetch and of a transaction. A moment each
-# would cost too much at rest.
+# Many records wait for each other for a moment, and share the cost of a fetch and of a transaction. A few do not, since
+# somebody may wait to read what he has just written; nor does nothing, which would be fetched 40 times a second.
 AT_REST = Patience(enough=1, milliseconds=500)
 BUSY = Patience(enough=256 * 1024, milliseconds=25)
+MANY_PER_SECOND = 200
 
 
 class Slab:
@@ -75,6 +78,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     app: Any
     seeks = 0
+    fetched_at = 0.0
 
     def _create_worker_consumer(self, _transport: Any) -> AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
@@ -105,9 +109,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # The partition was assigned a moment ago, and the seek to where the tables stand is under way.
             await asyncio.sleep(SEEKING_SECONDS)
             return {}
-        _be_patient(consumer, BUSY if fetched else AT_REST)
+        _be_patient(consumer, BUSY if self._are_many(fetched) else AT_REST)
         # Nothing has run on this thread's loop since the records were taken: the stamp is theirs.
         return {partition: [Slab(self.seeks, records)] for partition, records in fetched.items()}
+
+    def _are_many(self, fetched: Mapping[Any, list[Any]]) -> bool:
+        now = time.monotonic()
+        seconds, self.fetched_at = now - self.fetched_at, now
+        return sum(map(len, fetched.values())) > MANY_PER_SECOND * seconds
 
     async def seek_all(self, positions: dict[Any, int]) -> int:
         """Seek, and return the stamp of the slabs that come from there."""

@@ -1,6 +1,7 @@
 """projections/faust_worker.py: batches dressed as records, and a memory that forgets."""
 
 import inspect
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from faust.transport.drivers import aiokafka as driver
 
-from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Slab, Unremembered
+from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Patience, Slab, Unremembered
 
 PLACE = TopicPartition("chat.conversations", 2)
 
@@ -72,13 +73,21 @@ async def test_slabs_are_stamped_with_the_seek_that_they_were_fetched_after(monk
     assert (await fetching.fetch())[PLACE][0].seek == 1
 
 
-async def test_fetches_wait_for_company_while_records_come(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("records", "seconds", "patience"),
+    [(12, 0.025, BUSY), (1, 0.002, BUSY), (1, 0.02, AT_REST), (3, 0.025, AT_REST), (100, 60, AT_REST), (0, 1, AT_REST)],
+)
+async def test_only_many_records_wait_for_company(
+    records: int, seconds: float, patience: Patience, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetching = Fetching(monkeypatch)
+    fetching.found = {PLACE: [record(number) for number in range(records)]} if records else {}
+    now = 1_000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     await fetching.fetch()
-    assert fetching.patience == BUSY
-    fetching.found = {}
+    now += seconds
     await fetching.fetch()
-    assert fetching.patience == AT_REST
+    assert fetching.patience == patience
 
 
 def test_aiokafka_has_what_is_set_there() -> None:
