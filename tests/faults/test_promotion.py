@@ -1,0 +1,68 @@
+"""Another generation is promoted and rolled back while clients of an edge read and send; none of them can tell."""
+
+import asyncio
+import os
+import sys
+
+from tests.faults import scaled
+from tests.support.clients import Client, clients, new_user
+from tests.support.system import System, start_system
+
+READERS, READS_PER_SECOND = 10, 200
+SENDS_PER_SECOND = 50
+TIMES = scaled(1, 5)
+
+
+async def chat(system: System, *command: str) -> str:
+    """Run a command on the system, and return what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "infra.cli", *command,
+        env={
+            **os.environ,
+            "CHAT_HOME": str(system.home),
+            "KAFKA_BOOTSTRAP_SERVERS": system.kafka,
+            "DATABASE_URL": system.database_url,
+        },
+        cwd=system.home,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    async with asyncio.timeout(120):
+        said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+async def read_on(client: Client, conversation: int, totals: list[int]) -> None:
+    while True:
+        totals.append((await client.history(conversation, limit=1))["total"])
+        await asyncio.sleep(READERS / READS_PER_SECOND)
+
+
+async def send_on(client: Client, conversation: int, sent: list[int]) -> None:
+    while True:
+        sent.append((await client.sent(conversation, f"number {len(sent)}"))["message_id"])
+        await asyncio.sleep(1 / SENDS_PER_SECOND)
+
+
+async def test_a_promotion_fails_no_read_and_takes_none_back_in_time() -> None:
+    """8, through an edge that keeps no answers."""
+    async with start_system(CHAT_MESSAGES_PER_MINUTE="0", CHAT_CACHES="0") as system:
+        ada, bob = new_user(), new_user()
+        async with clients(system.settings, system.url, ada, bob) as (alice, bert, back_end):
+            await back_end.until_tables()
+            conversation = await back_end.open(ada, bob)
+            totals: list[list[int]] = [[] for _ in range(READERS)]
+            sent: list[int] = []
+            async with asyncio.TaskGroup() as going_on:
+                tasks = [going_on.create_task(read_on(bert, conversation, seen)) for seen in totals]
+                tasks.append(going_on.create_task(send_on(alice, conversation, sent)))
+                for number in range(TIMES):
+                    assert f"generation {number + 2} is live" in await chat(system, "rebuild")
+                await chat(system, "generations", "rollback")
+                for task in tasks:
+                    task.cancel()
+            assert all(seen == sorted(seen) and len(seen) > 20 for seen in totals)
+            history = await alice.history(conversation, limit=200)
+            assert [message["id"] for message in reversed(history["messages"])] == sent[-200:]
+            assert history["total"] == len(sent)
