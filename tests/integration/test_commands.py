@@ -75,7 +75,7 @@ async def test_the_tail_shows_what_was_written_with_its_headers(system: System) 
     assert status == 0, said
     first = json.loads(said.splitlines()[0])
     assert (first["offset"], first["headers"]["ce_type"]) == (0, "chat.log.created.v1")
-    assert first["value"]["partitions"] == 4
+    assert first["value"]["partitions"] == system.settings.partitions
 
     status, said = await chat(system, "tail", "--no-follow")
     assert status == 0

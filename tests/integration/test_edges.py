@@ -180,13 +180,13 @@ async def generation_said(settings: Settings, side: WriteSide, column: str, valu
 async def test_an_edge_writes_only_what_the_live_generation_reads(
     sides: tuple[WriteSide, WriteSide], module_settings: Settings
 ) -> None:
-    conversation = await open_conversation(sides[0], 9, 10)
+    conversation = await open_conversation(sides[0], 9_091, 9_092)
     async with generation_said(module_settings, sides[0], "reads", [ConversationBlocked.type]):
         with pytest.raises(Unavailable, match=r"the read tables do not read chat\.message\.sent\.v1 yet"):
-            await send(sides[0], conversation, 9, "too new")
-        await sides[0].blocks.block(9, conversation)
-    await sides[0].blocks.unblock(9, conversation)
-    assert (await send(sides[0], conversation, 9, "hello")).seq == 1
+            await send(sides[0], conversation, 9_091, "too new")
+        await sides[0].blocks.block(9_091, conversation)
+    await sides[0].blocks.unblock(9_091, conversation)
+    assert (await send(sides[0], conversation, 9_091, "hello")).seq == 1
 
 
 async def test_tables_of_another_log_are_as_good_as_none(
