@@ -21,7 +21,8 @@ from benchmarks.seeding import PAIRS_FROM, open_pairs
 from benchmarks.stack import FLUSHED, Stack, Variant
 
 TWO_EDGES = Variant(name=FLUSHED.name, promise=FLUSHED.promise, options=("--edges", "2"))
-SENDERS_AT_ONCE = 50
+SENDERS_AT_ONCE = 30
+"""With 100 messages each they stay below what an edge takes at once (infra/appender.py)."""
 PATIENCE_SECONDS = 120
 
 
