@@ -20,7 +20,6 @@ from schemas.topics import CONVERSATIONS
 
 log = logging.getLogger(__name__)
 
-MOST_KEPT = 50_000
 PATIENCE_SECONDS = 2.0
 """How long a command waits for the tail or the projections before it answers 503."""
 

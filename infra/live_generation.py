@@ -14,6 +14,7 @@ import asyncpg
 
 from infra import postgres
 from schemas.errors import Unavailable
+from schemas.ids import Partition
 
 log = logging.getLogger(__name__)
 
@@ -154,14 +155,15 @@ class LiveGeneration:
 
 async def _draw_level(connection: Any, old: str, new: str) -> None:
     """Wait until one generation holds what the other holds now."""
-    seen = await _positions(connection, old)
+    seen = await stored_positions(connection, old)
     while True:
-        there = await _positions(connection, new)
+        there = await stored_positions(connection, new)
         if all(there.get(partition, 0) >= offset for partition, offset in seen.items()):
             return
         await asyncio.sleep(LEVEL_LOOK_SECONDS)
 
 
-async def _positions(connection: Any, schema: str) -> dict[tuple[str, int], int]:
+async def stored_positions(connection: Any, schema: str) -> dict[Partition, int]:
+    """Return the first offset of each partition that a generation does not hold yet."""
     rows = await connection.fetch(_POSITIONS.replace("{schema}", schema))
-    return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -6,6 +6,7 @@ because ids would be given out twice.
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ async def starts(
     wanted = [
         Partition(topic.name, number) for topic in topics.TOPICS for number in range(topic.partitions or partitions)
     ]
+    counts = Counter(partition.topic for partition in wanted)
     ends, begins = await reader.ends(wanted), await reader.begins(wanted)
     recent = await reader.offsets_at(
         {
@@ -80,7 +82,7 @@ async def starts(
             chosen[partition] = Start(begin, begin)
         elif partition.topic in LIMITS_REACH_BACK:
             act = min(stored.get(partition, 0), recent.get(partition, end))
-            act = max(begin, act, end - remembered(partition, wanted))
+            act = max(begin, act, end - remembered(counts[partition.topic]))
             chosen[partition] = Start(max(begin, act - WINDOW), act)
         else:
             chosen[partition] = Start(end, end)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from infra import postgres
-from infra.live_generation import ANSWER_SECONDS, AWAY, LiveGeneration
+from infra.live_generation import ANSWER_SECONDS, AWAY, LiveGeneration, stored_positions
 from schemas.errors import Unavailable
 from schemas.events import Event
 from schemas.ids import Partition
@@ -25,8 +25,6 @@ POLL_SECONDS = 0.003
 
 AWAY_SECONDS = 1.0
 """How often that is tried while Postgres is away."""
-
-_POSITIONS = "SELECT topic, partition, next_offset FROM {schema}.positions"
 
 
 class ReadTables:
@@ -72,7 +70,8 @@ class ReadTables:
 
     async def positions(self) -> dict[Partition, int]:
         """Look up the stored positions: the first offset of each partition that is not in the tables yet."""
-        self.stored = _of_rows(await self.fetch(_POSITIONS))
+        async with self._connection() as (connection, schema):
+            self.stored = await stored_positions(connection, schema)
         return self.stored
 
     async def passed(self, positions: Mapping[Partition, int], within: float) -> bool:
@@ -142,11 +141,7 @@ class Snapshot:
 
     async def positions(self) -> dict[Partition, int]:
         """Return the stored positions of this snapshot."""
-        return _of_rows(await self.fetch(_POSITIONS))
-
-
-def _of_rows(rows: list[Any]) -> dict[Partition, int]:
-    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return await stored_positions(self._connection, self._schema)
 
 
 @lru_cache(maxsize=1_000)

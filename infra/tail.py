@@ -70,13 +70,9 @@ class _Following(NamedTuple):
     kinds: tuple[type[Struct], ...]
 
 
-def remembered(partition: Partition, partitions: Iterable[Partition]) -> int:
-    """Return how many records of a partition are remembered at most, beside the others of its topic."""
-    return max(LEAST_REMEMBERED, REMEMBERED // _of_topic(partition, partitions))
-
-
-def _of_topic(partition: Partition, partitions: Iterable[Partition]) -> int:
-    return sum(other.topic == partition.topic for other in partitions)
+def remembered(partitions: int) -> int:
+    """Return how many records of each partition are remembered at most, when its topic has so many partitions."""
+    return max(LEAST_REMEMBERED, REMEMBERED // partitions)
 
 
 class Readers(NamedTuple):
@@ -141,12 +137,13 @@ class Tail:
             self.positions[partition] = start.read
             self._acting[partition] = start.act
             if partition.topic in JUDGED:
+                partitions = self._counts[partition.topic]
                 self._judges[partition] = Judge()
                 self.memories[partition] = Memory(
                     start.act,
-                    remembered(partition, starts),
+                    remembered(partitions),
                     least=LEAST_REMEMBERED,
-                    contents=MOST_CONTENTS // _of_topic(partition, starts),
+                    contents=MOST_CONTENTS // partitions,
                 )
         self._readers.conversations.read_from(self._of(conversations=True))
         self._readers.others.read_from(self._of(conversations=False))

@@ -12,13 +12,12 @@ from msgspec import Struct
 
 from infra.placing import check_place
 from projections.tables import dead_letters
-from schemas.envelope import BadRecord, Headers, header, unseal
+from schemas.envelope import BadRecord, Headers, header, storable, unseal
 from schemas.events import Fact
 from schemas.judge import Judge, Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MILLISECOND = 253_402_300_799_999  # of the year 9999: older producers may write any timestamp
-_TEXT_LIMIT = 1_000
 
 
 class Raw(Protocol):
@@ -90,4 +89,4 @@ def dead_letter(raw: Raw, reason: str) -> dead_letters.Row:
 
 
 def _storable(text: str | None) -> str | None:
-    return None if text is None else text.replace("\x00", "\\x00")[:_TEXT_LIMIT]
+    return None if text is None else storable(text)

@@ -18,6 +18,7 @@ from schemas.times import Time, read_time
 MOST_NESTED = 32
 """How deep arrays and objects of a value may nest, so that no reader's stack decides what a record says."""
 
+_MOST_STORED = 1_000
 _USER = re.compile(rb"[1-9][0-9]{0,15}")
 _STRINGS_AND_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 _STEPS = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
@@ -67,6 +68,11 @@ def header(headers: Headers, name: str) -> str | None:
             except (UnicodeDecodeError, AttributeError):
                 return None
     return None
+
+
+def storable(text: str) -> str:
+    """Return a header's text as tables keep it: without U+0000, which Postgres refuses, and not at any length."""
+    return text.replace("\x00", "\\x00")[:_MOST_STORED]
 
 
 def unseal(topic: str, key: bytes | None, value: bytes | None, headers: Headers) -> Fact:

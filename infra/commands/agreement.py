@@ -13,7 +13,7 @@ from infra import log_start
 from infra.commands import reach
 from infra.log_reader import LogReader
 from infra.settings import Settings
-from schemas.envelope import header
+from schemas.envelope import header, storable
 from schemas.ids import Partition
 from schemas.topics import BY_NAME
 
@@ -102,9 +102,8 @@ async def _first_from(reader: LogReader, places: Mapping[Partition, int]) -> dic
 
 
 def _ce_id(record: Any) -> str | None:
-    # As it was stored: without what Postgres refuses, and not at any length.
     text = header(record.headers, "ce_id")
-    return None if text is None else text.replace("\x00", "\\x00")[:1_000]
+    return None if text is None else storable(text)
 
 
 def _at(partition: Partition) -> str:

@@ -1,15 +1,12 @@
 """When the projections stand still, reads say how far behind they are, and writes go on."""
 
-import os
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.clients import clients, new_user
 from tests.support.edges import edge_beside
-from tests.support.system import System
+from tests.support.system import System, standing_still
 
 
 @pytest.fixture
@@ -19,17 +16,6 @@ async def uncached(system: System) -> AsyncIterator[str]:
         yield url
 
 
-@contextmanager
-def stopped(system: System) -> Iterator[None]:
-    """Let the worker stand still."""
-    pid = system.part("worker-1").pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 async def test_a_read_that_is_behind_says_so_and_the_next_one_is_right(system: System, uncached: str) -> None:
     ada, bob = new_user(), new_user()
     async with clients(system.settings, uncached, ada, bob) as (alice, bert, back_end), bert.socket() as his:
@@ -37,7 +23,7 @@ async def test_a_read_that_is_behind_says_so_and_the_next_one_is_right(system: S
         before = await alice.sent(conversation, "before")
         path = f"/chat/conversations/{conversation}/messages"
         assert (await alice.history(conversation))["total"] == 1
-        with stopped(system):
+        with standing_still(system):
             sent = await alice.sent(conversation, "meanwhile")
             await his.until("message", message_id=sent["message_id"])
             for client in (alice, bert):
@@ -57,7 +43,7 @@ async def test_a_conversation_that_the_tables_lack_is_its_users_and_nobody_else_
     ada, bob, eve = new_user(), new_user(), new_user()
     async with clients(system.settings, uncached, ada, bob, eve) as (alice, _, mallory, back_end):
         assert (await alice.list())["total"] == 0
-        with stopped(system):
+        with standing_still(system):
             conversation = await back_end.open(ada, bob)
             path = f"/chat/conversations/{conversation}/messages"
             behind = await alice.http.get(path)

@@ -5,11 +5,9 @@ tests/e2e/test_races.py.
 """
 
 import asyncio
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
@@ -23,7 +21,7 @@ from tests.oracle import TABLES
 from tests.projecting import assert_as_the_log
 from tests.support.clients import Client, clients, new_user
 from tests.support.edges import edge_beside
-from tests.support.system import System, start_system
+from tests.support.system import System, standing_still, start_system
 
 ROUNDS = scaled(10, 100)
 
@@ -41,17 +39,6 @@ async def two_edges() -> AsyncIterator[System]:
     """Two edges and a worker; their log holds nothing but what happens here."""
     async with start_system("--edges", "2", CHAT_MESSAGES_PER_MINUTE="0") as started:
         yield started
-
-
-@contextmanager
-def standing_still(system: System) -> Iterator[None]:
-    """Stop the worker."""
-    pid = system.part("worker-1").pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @asynccontextmanager

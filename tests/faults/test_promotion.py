@@ -1,36 +1,14 @@
 """Another generation is promoted and rolled back while clients of an edge read and send; none of them can tell."""
 
 import asyncio
-import os
-import sys
 
 from tests.faults import scaled
 from tests.support.clients import Client, clients, new_user
-from tests.support.system import System, start_system
+from tests.support.system import chat, start_system
 
 READERS, READS_PER_SECOND = 10, 200
 SENDS_PER_SECOND = 50
 TIMES = scaled(1, 5)
-
-
-async def chat(system: System, *command: str) -> str:
-    """Run a command on the system, and return what it said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "infra.cli", *command,
-        env={
-            **os.environ,
-            "CHAT_HOME": str(system.home),
-            "KAFKA_BOOTSTRAP_SERVERS": system.kafka,
-            "DATABASE_URL": system.database_url,
-        },
-        cwd=system.home,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    async with asyncio.timeout(120):
-        said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
 
 
 async def read_on(client: Client, conversation: int, totals: list[int]) -> None:
@@ -58,8 +36,11 @@ async def test_a_promotion_fails_no_read_and_takes_none_back_in_time() -> None:
                 tasks = [going_on.create_task(read_on(bert, conversation, seen)) for seen in totals]
                 tasks.append(going_on.create_task(send_on(alice, conversation, sent)))
                 for number in range(TIMES):
-                    assert f"generation {number + 2} is live" in await chat(system, "rebuild")
-                await chat(system, "generations", "rollback")
+                    status, said = await chat(system, "rebuild")
+                    assert status == 0, said
+                    assert f"generation {number + 2} is live" in said
+                status, said = await chat(system, "generations", "rollback")
+                assert status == 0, said
                 for task in tasks:
                     task.cancel()
             assert all(seen == sorted(seen) and len(seen) > 20 for seen in totals)

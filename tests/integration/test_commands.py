@@ -4,32 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from typing import Any
 
 import pytest
 
 from infra.kafka import producer
 from schemas.topics import PRESENCE
-from tests.support.system import System
-
-Said = tuple[int | None, str]
-
-
-async def chat(system: System, *arguments: str, **environ: str) -> Said:
-    """Run a command as somebody in another terminal would; return its status and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "infra.cli",
-        *arguments,
-        env={**os.environ, "CHAT_HOME": str(system.home), **environ},
-        cwd=system.home,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await asyncio.wait_for(process.communicate(), 60)
-    return process.returncode, said.decode()
+from tests.support.system import System, chat
 
 
 async def as_json(system: System, *arguments: str) -> Any:

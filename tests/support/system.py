@@ -5,11 +5,13 @@ Tests share `system`; what kills or limits something starts one for itself with 
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from infra.settings import Settings, load_settings
 from infra.tokens import sign_token
 
 START_SECONDS = 120
+
+Said = tuple[int | None, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +95,33 @@ async def start_system(*options: str, home: Path | None = None, **environ: str) 
         await child.stop()
         if home is None:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+async def chat(system: System, *arguments: str, **environ: str) -> Said:
+    """Run a command as somebody in another terminal would; return its status and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "infra.cli",
+        *arguments,
+        env={**os.environ, "CHAT_HOME": str(system.home), **environ},
+        cwd=system.home,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, said.decode()
+
+
+@contextmanager
+def standing_still(system: System) -> Iterator[None]:
+    """Stop the worker for a while."""
+    pid = system.part("worker-1").pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _part(home: Path, options: tuple[str, ...], environ: dict[str, str]) -> Part:
