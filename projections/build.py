@@ -87,11 +87,13 @@ class Build:
 
     async def complete(self, live: Session, new: Generation) -> None:
         """Make what was left for the end, compare, and have the workers take over."""
-        self._tell(Stage("making indexes"))
         async with self._of_new.transaction() as session:
-            await filling.finish(session)
+            self._tell(Stage("making indexes"))
+            tables = await digests.shared(live, session)
+            # Two connections, so that two processors are at work.
+            of_live, _ = await asyncio.gather(digests.digest(live, tables), filling.finish(session))
             self._tell(Stage("comparing"))
-            differences = await digests.compare(live, session)
+            differences = await digests.compare(live, of_live, session, await digests.digest(session, tables))
             if differences and not self._options.accept_differences:
                 shown = "\n  ".join(str(difference) for difference in differences)
                 raise Refusal(

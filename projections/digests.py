@@ -1,10 +1,11 @@
 """Compare two generations at exactly the same positions, by digests of the columns that both have.
 
 A table's rows are put into buckets by their hash, and each bucket has a count and a sum, whatever the order of rows.
-Only the rows of buckets that differ are fetched, to be shown.
+Only the rows of buckets that differ are fetched, to be shown. Sessions must see the tables at those positions, and keep
+seeing them so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from projections import generations
@@ -42,10 +43,7 @@ class Compared(NamedTuple):
     columns: tuple[str, ...]
 
 
-async def compare(live: Session, new: Session) -> list[Difference]:
-    """Return the differences. Both sessions must see the tables at the same positions, and keep seeing them so."""
-    found = [await _difference(live, new, compared) for compared in await shared(live, new)]
-    return [difference for difference in found if difference is not None]
+Digest = Mapping[Compared, Buckets]
 
 
 async def shared(live: Session, new: Session) -> list[Compared]:
@@ -56,16 +54,26 @@ async def shared(live: Session, new: Session) -> list[Compared]:
     return [Compared(name, tuple(column for table, column in both if table == name)) for name in names]
 
 
-async def _difference(live: Session, new: Session, compared: Compared) -> Difference | None:
-    buckets_live, buckets_new = await _buckets(live, compared), await _buckets(new, compared)
-    unequal = [
-        bucket
-        for bucket in buckets_live.keys() | buckets_new.keys()
-        if buckets_live.get(bucket) != buckets_new.get(bucket)
+async def digest(session: Session, tables: Sequence[Compared]) -> Digest:
+    """Return the buckets of each of these tables."""
+    return {compared: await _buckets(session, compared) for compared in tables}
+
+
+async def compare(live: Session, of_live: Digest, new: Session, of_new: Digest) -> list[Difference]:
+    """Return how the two sessions' tables differ, by their digests."""
+    return [
+        await _difference(live, new, compared, unequal)
+        for compared in of_live
+        if (unequal := _unequal(of_live[compared], of_new[compared]))
     ]
-    if not unequal:
-        return None
-    rows_live, rows_new = await _rows(live, compared, unequal), await _rows(new, compared, unequal)
+
+
+def _unequal(one: Buckets, other: Buckets) -> list[int]:
+    return [bucket for bucket in one | other if one.get(bucket) != other.get(bucket)]
+
+
+async def _difference(live: Session, new: Session, compared: Compared, buckets: Sequence[int]) -> Difference:
+    rows_live, rows_new = await _rows(live, compared, buckets), await _rows(new, compared, buckets)
     only_live, only_new = rows_live - rows_new, rows_new - rows_live
     examples = [f"live: {row}" for row in sorted(only_live)[:SHOWN]] + [
         f"new:  {row}" for row in sorted(only_new)[:SHOWN]
@@ -75,7 +83,7 @@ async def _difference(live: Session, new: Session, compared: Compared) -> Differ
 
 async def _buckets(session: Session, compared: Compared) -> Buckets:
     sql = f"""
-        SELECT (hash & {BUCKETS - 1})::int, count(*), sum(hash::numeric)::text
+        SELECT (hash & {BUCKETS - 1})::int, count(*), sum(hash)::text
         FROM ({_rows_sql(compared)}) AS r GROUP BY 1
     """  # noqa: S608 - names from the catalogue
     return {row[0]: (row[1], int(row[2])) for row in await session.fetch(sql)}

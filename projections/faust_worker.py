@@ -34,6 +34,7 @@ POLL_RECORDS = 10_000
 FETCH_BYTES = 4 * 1024 * 1024
 SEEKING_SECONDS = 0.004
 LOOK_BACK_SECONDS = 2.0
+HEARTBEAT_SECONDS = 3.0
 
 
 class Patience(NamedTuple):
@@ -98,7 +99,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             request_timeout_ms=REQUEST_SECONDS * 1_000,
             session_timeout_ms=SESSION_SECONDS * 1_000,
             rebalance_timeout_ms=SESSION_SECONDS * 1_000,
-            heartbeat_interval_ms=3_000,
+            heartbeat_interval_ms=round(self.app.heartbeat * 1_000),
             retry_backoff_ms=100,
         )
 
@@ -215,11 +216,22 @@ class Boot(BootStrategy):
 
 
 class App(faust.App):
-    """A Faust app for one generation: its consumer group, and one agent for each projected topic."""
+    """A Faust app for one generation: its consumer group, and one agent for each projected topic.
+
+    `heartbeat`, in seconds: so late it may learn that another worker has come to share the partitions.
+    """
 
     BootStrategy = Boot
 
-    def __init__(self, database: Database, *, group: str, instance: str | None, kafka_options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        group: str,
+        instance: str | None,
+        kafka_options: dict[str, Any],
+        heartbeat: float = HEARTBEAT_SECONDS,
+    ) -> None:
         super().__init__(
             group,
             store="memory://",
@@ -233,6 +245,7 @@ class App(faust.App):
         )
         self.instance = instance
         self.kafka_options = kafka_options
+        self.heartbeat = heartbeat
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lanes = Lanes(database, on_fenced=self.look_again, on_failure=self.failed)
         self._looking: asyncio.Task[None] | None = None

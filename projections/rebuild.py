@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 PROMOTE_SECONDS = 120.0
 BEGIN_SECONDS = 10.0
+HEARTBEAT_SECONDS = 0.2
+"""A short log is filled before usual heartbeats would tell of the helpers."""
 _RUNNING = 0x63686175  # an advisory lock: one rebuild at a time leads
 
 
@@ -133,7 +135,13 @@ async def _fill_and_promote(
 async def _feeding(settings: Settings, generation: Generation) -> AsyncIterator["asyncio.Task[None]"]:
     """Run the lanes of a generation in this process, in the mode that its positions say, also when that changes."""
     database = Database(settings.database(), generation.schema)
-    app = faust_worker.App(database, group=generation.group, instance=None, kafka_options=settings.kafka_options())
+    app = faust_worker.App(
+        database,
+        group=generation.group,
+        instance=None,
+        kafka_options=settings.kafka_options(),
+        heartbeat=HEARTBEAT_SECONDS,
+    )
     stop = asyncio.Event()
     feed = asyncio.ensure_future(faust_worker.run(app, stop))
     follow = asyncio.ensure_future(_follow(app, database))
