@@ -147,13 +147,16 @@ def leftover_of(directory: Path | None) -> running.Process | None:
     return None
 
 
-def _tie(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+def _tie(orphan_signal: signal.Signals) -> Callable[[], None]:
     """Return what the child runs before its program: tie its life to ours."""
-    return partial(_die_with, os.getpid(), orphan_signal) if sys.platform == "linux" else None
-
-
-def _die_with(parent: int, orphan_signal: signal.Signals) -> None:
     # After the change of user, which would undo it.
+    return partial(die_with, os.getpid(), orphan_signal)
+
+
+def die_with(parent: int, orphan_signal: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies (Linux; elsewhere nothing)."""
+    if sys.platform != "linux":
+        return
     LIBC.prctl(PR_SET_PDEATHSIG, orphan_signal)
     # The parent may have died between the fork and here.
     if os.getppid() != parent:

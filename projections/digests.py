@@ -95,5 +95,5 @@ async def _rows(session: Session, compared: Compared, buckets: Sequence[int]) ->
 
 
 def _rows_sql(compared: Compared) -> str:
-    text = f"ROW({', '.join(compared.columns)})::text"
-    return f"SELECT {text} AS text, hashtextextended({text}, 0) AS hash FROM {{schema}}.{compared.table}"  # noqa: S608
+    row = f"ROW({', '.join(compared.columns)})"
+    return f"SELECT {row}::text AS text, hash_record_extended({row}, 0) AS hash FROM {{schema}}.{compared.table}"  # noqa: S608

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 from faust.app.base import BootStrategy
+from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 
 from projections import log, refusal, watchdog
@@ -207,6 +208,15 @@ class Transport(driver.Transport):
     Consumer = Consumer
 
 
+class NoTables(TableManager):
+    """Faust's tables, of which there are none to wait for; what recovers them is what seeks."""
+
+    async def on_start(self) -> None:
+        """Start without the second that Faust leaves for tables to be declared."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class Boot(BootStrategy):
     """Starts what consumes, and nothing else."""
 
@@ -242,6 +252,7 @@ class App(faust.App):
             broker_max_poll_records=POLL_RECORDS,
             broker_session_timeout=SESSION_SECONDS,
             broker_request_timeout=REQUEST_SECONDS,
+            TableManager=NoTables,
         )
         self.instance = instance
         self.kafka_options = kafka_options

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 
 PROMOTE_SECONDS = 120.0
 BEGIN_SECONDS = 10.0
-HEARTBEAT_SECONDS = 0.2
-"""A short log is filled before usual heartbeats would tell of the helpers."""
+BEGIN_LOOK_SECONDS = 0.02
+HEARTBEAT_SECONDS = 0.1
+"""So soon those who fill hear of one who comes to help; a short log is filled before usual heartbeats tell of him."""
 _RUNNING = 0x63686175  # an advisory lock: one rebuild at a time leads
 
 
@@ -57,7 +58,7 @@ async def _begun(settings: Settings) -> Generation:
     while (building := await _building(settings)) is None:
         if asyncio.get_running_loop().time() > give_up_at:
             raise Refusal("nothing is being built; chat rebuild begins")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(BEGIN_LOOK_SECONDS)
     return building
 
 

@@ -19,4 +19,4 @@ def prepare() -> None:
     # Faust reads Kafka on a thread of its own, on whatever loop there is by default.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+import multiprocessing
+import os
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 import uvloop
 
-from infra.settings import load_settings
+from infra.child import die_with
+from infra.settings import Settings, load_settings
 from projections import rebuild as building
 from projections.build import Options, Stage
 from projections.commands import process
@@ -42,6 +45,8 @@ def rebuild(*, workers: int, join: bool, accept_dead_letters: bool, accept_diffe
     """
     settings = load_settings()
     logging.basicConfig(level=logging.ERROR)
+    # What the live tables could not apply either is known; what is new is told at the end.
+    logging.getLogger("projections.lane").setLevel(logging.CRITICAL)
     process.prepare()
     if join:
         with suppress(Interrupted):
@@ -49,9 +54,37 @@ def rebuild(*, workers: int, join: bool, accept_dead_letters: bool, accept_diffe
         return
     progress = Progress()
     options = Options(accept_dead_letters, accept_differences)
-    new = _run(_with_helpers(workers - 1, building.rebuild(settings, options, progress.tell)))
+    with _helpers(workers - 1, settings):
+        new = _run(building.rebuild(settings, options, progress.tell))
     progress.end()
     click.echo(f"generation {new.id} is live; the one before it stays fed, for a rollback, until it is dropped")
+
+
+@contextmanager
+def _helpers(count: int, settings: Settings) -> Iterator[None]:
+    """Have so many other processes fill as well; one that ends early is not missed.
+
+    Forked: each has everything imported at once. Before the loop, which a fork must not share.
+    """
+    fork = multiprocessing.get_context("fork")
+    helpers = [fork.Process(target=_help, args=(settings, os.getpid())) for _ in range(count)]
+    for helper in helpers:
+        helper.start()
+    try:
+        yield
+    finally:
+        for helper in helpers:
+            helper.terminate()
+            helper.join()
+
+
+def _help(settings: Settings, leader: int) -> None:
+    die_with(leader, signal.SIGTERM)
+    try:
+        _run(building.join(settings))
+    except click.ClickException as end:
+        if not isinstance(end, Interrupted):
+            end.show()
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -70,24 +103,6 @@ async def _until_told(work: Coroutine[Any, Any, Any]) -> Any:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, task.cancel)
     return await task
-
-
-async def _with_helpers(count: int, work: Coroutine[Any, Any, Any]) -> Any:
-    """Run the work with so many other processes that fill as well; one that ends early is not missed."""
-    task = asyncio.ensure_future(work)
-    helpers = [await _helper() for _ in range(count)]
-    try:
-        return await task
-    finally:
-        for helper in helpers:
-            if helper.returncode is None:
-                helper.terminate()
-        await asyncio.gather(*(helper.wait() for helper in helpers))
-
-
-async def _helper() -> asyncio.subprocess.Process:
-    command = (sys.executable, "-m", "infra.cli", "rebuild", "--join")
-    return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
 
 
 class Progress:
