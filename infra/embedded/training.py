@@ -1,6 +1,6 @@
-"""Make Java's ahead-of-time cache of Kafka's start (aot.py): start a broker that nobody uses, and keep what Java saw.
+"""Make Java's ahead-of-time cache of Kafka (aot.py): start a broker, use it for a moment, and keep what Java saw.
 
-Takes some ten seconds of one processor, once for a Java and a set of jars, beside everything else, which goes first.
+Takes some twenty seconds of one processor, once for a Java and a set of jars, beside everything else, which goes first.
 """
 
 import asyncio
@@ -10,16 +10,25 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from infra import kafka, log_start
 from infra.child import Child
 from infra.embedded.aot import aot_cache
 from infra.embedded.jars import cache, class_path
 from infra.embedded.java import find_java
 from infra.embedded.kafka import prepare_kafka
+from infra.log_reader import LogReader
 from infra.part import Progress
+from infra.settings import load_settings
+from schemas.ids import Partition
+from schemas.topics import CONVERSATIONS
 
 PREFIX = "training-"
 STOP_SECONDS = 300
 """What the broker saw is written down when it stops, and with the lowest priority that may take its time."""
+
+RECORDS = 2_000
+RECORD = b"." * 400
+HEADERS = [(f"header-{number}", b"." * 20) for number in range(6)]
 
 
 async def train(logs: Path, progress: Progress) -> None:
@@ -45,8 +54,8 @@ async def train(logs: Path, progress: Progress) -> None:
 
 
 async def _start_and_stop(directory: Path, seen: Path, logs: Path) -> None:
-    kafka = await asyncio.to_thread(prepare_kafka, directory, logs, brokers=1, progress=_silently)
-    (broker,) = kafka.parts
+    cluster = await asyncio.to_thread(prepare_kafka, directory, logs, brokers=1, progress=_silently)
+    (broker,) = cluster.parts
     java, *arguments = broker.command
     part = dataclasses.replace(
         broker,
@@ -58,11 +67,29 @@ async def _start_and_stop(directory: Path, seen: Path, logs: Path) -> None:
     child = await Child.start(part)
     try:
         await child.ready()
+        await use(directory, cluster.bootstrap_servers)
         await child.stop()
     finally:
         if child.status is None:
             child.kill()
             await child.ended()
+
+
+async def use(home: Path, bootstrap_servers: str) -> None:
+    """Append records one by one and read them, as edges do: Java keeps how that ran, and compiles it sooner."""
+    settings = load_settings({"CHAT_HOME": str(home), "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers})
+    await log_start.ensure(settings)
+    producer, reader = kafka.producer(settings), LogReader(settings)
+    try:
+        await producer.start()
+        await reader.start()
+        reader.read_from({Partition(CONVERSATIONS, 0): 0})
+        for _ in range(RECORDS):
+            await producer.send_and_wait(CONVERSATIONS, RECORD, key=b"1:2", partition=0, headers=HEADERS)
+            await reader.records(wait=1, most=100)
+    finally:
+        await reader.stop()
+        await producer.stop()
 
 
 def _silently(_: str) -> None:

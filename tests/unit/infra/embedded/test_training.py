@@ -28,6 +28,9 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.chmod(0o755)
     java = Java(path, keeps_starts=True)
 
+    async def used(_home: Path, _bootstrap_servers: str) -> None:
+        pass
+
     def prepare(directory: Path, logs: Path, **_: object) -> Kafka:  # noqa: ARG001 - theirs
         part = dataclasses.replace(shell_part(directory, "", name="kafka-1"), command=(str(path), "kafka.Kafka"))
         return Kafka(bootstrap_servers="", parts=(part,))
@@ -35,6 +38,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(training, "find_java", lambda: java)
     monkeypatch.setattr(training, "class_path", lambda _: str(path))
     monkeypatch.setattr(training, "prepare_kafka", prepare)
+    monkeypatch.setattr(training, "use", used)
     cache = aot_cache(java, str(path))
     cache.parent.mkdir(parents=True)
     return cache
