@@ -46,6 +46,7 @@ export class ChatClient {
   #handlers = new Map();
   #cursor = null;
   #positions = new Map();
+  #hidden = false;
   #pending = new Map(); // by client_id, in the order of sending
   #held = new Map(); // timers of conversations in which nothing may be sent for a while
   #socket = null;
@@ -65,12 +66,14 @@ export class ChatClient {
     if (state) {
       this.#cursor = state.cursor;
       this.#positions = new Map(Object.entries(state.positions));
+      this.#hidden = state.hidden;
     }
   }
 
-  // What a later client resumes from; within a handler it includes the frame that is being handled.
+  // What a later client resumes from, and what `show` was told; within a handler it includes the frame that is being
+  // handled.
   get state() {
-    return { cursor: this.#cursor, positions: Object.fromEntries(this.#positions) };
+    return { cursor: this.#cursor, positions: Object.fromEntries(this.#positions), hidden: this.#hidden };
   }
 
   // Call `handler` with every frame of a type: message, ack (of one's own, with its content), read, typing, online,
@@ -112,7 +115,9 @@ export class ChatClient {
     this.#tell({ type: "typing", conversation_id });
   }
 
+  // Be seen as online or offline, on later connections too.
   show(online) {
+    this.#hidden = !online;
     this.#tell({ type: online ? "online" : "offline" });
   }
 
@@ -251,6 +256,7 @@ export class ChatClient {
     this.#silence = SILENCE * frame.heartbeat_seconds * 1000;
     this.#expect(this.#silence);
     this.#connectedAt = Date.now();
+    if (this.#hidden) this.show(false);
     if (typeof this.#token === "function") this.#renewBefore(expiry(token), Date.parse(frame.server_time) - Date.now());
     for (const { frame: pending } of this.#pending.values()) this.#submit(pending);
     this.#call(frame);

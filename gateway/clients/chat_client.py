@@ -114,6 +114,7 @@ class ChatClient:
         self._token = token
         self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
         self._received, self._handled = Place(state), Place(state)
+        self._hidden: bool = state["hidden"] if state else False
         self._arrived: asyncio.Queue[Frame] = asyncio.Queue()
         self._pending: dict[str, _Pending] = {}
         self._held: dict[int, asyncio.Task[None]] = {}
@@ -135,8 +136,8 @@ class ChatClient:
 
     @property
     def state(self) -> Frame:
-        """Return what a later client resumes from: the frames whose handlers are done."""
-        return self._handled.state
+        """Return what a later client resumes from: the frames whose handlers are done, and what `show` was told."""
+        return {**self._handled.state, "hidden": self._hidden}
 
     def on(self, kind: str, handler: Handler) -> None:
         """Call `handler` with every frame of a type, before the next frame's handlers."""
@@ -187,7 +188,8 @@ class ChatClient:
         await self._tell({"type": "typing", "conversation_id": conversation_id})
 
     async def show(self, *, online: bool) -> None:
-        """Be seen as online or offline."""
+        """Be seen as online or offline, on later connections too."""
+        self._hidden = not online
         await self._tell({"type": "online" if online else "offline"})
 
     async def renew(self, token: str) -> None:
@@ -290,6 +292,8 @@ class ChatClient:
         loop = asyncio.get_running_loop()
         self._since = loop.time()
         self.online.set()
+        if self._hidden:
+            await self.show(online=False)
         if not isinstance(self._token, str):
             ahead = datetime.fromisoformat(frame["server_time"]).timestamp() - loop.time()
             self._renewing = loop.create_task(self._keep_renewing(expiry(token), ahead))

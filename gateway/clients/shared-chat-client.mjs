@@ -100,6 +100,7 @@ export class SharedChatClient {
   #run(call, args) {
     const client = this.#client;
     const done = client[call](...args);
+    if (call === "show") this.#tell({ state: client.state }); // the next tab with the socket goes on with it
     if (call !== "send") return;
     done.catch((error) => {
       if (client !== this.#client) return; // this tab leaves, and the next one is asked again

@@ -159,6 +159,31 @@ async def test_a_send_goes_on_when_the_tab_with_the_socket_is_gone_before_it_ans
     assert await second.run("told.message.length") == 0
 
 
+async def test_a_user_who_hides_in_one_tab_is_hidden_by_the_next_one_with_the_socket_too(talk: Talk) -> None:
+    alice, conversation, opened = talk
+    first = await opened()
+    await first.until("told.connected.length === 1")
+    bob = int(await first.run("told.connected[0].user_id"))
+    second = await opened()
+    await shown(alice, bob, "online")
+    await second.run("chat.show(false)")
+    await shown(alice, bob, "offline")
+    await first.crash()
+    await second.until("told.connected.length === 1")
+    await shown(alice, bob, "offline")
+    await second.run(f"chat.send({conversation}, 'still here')")
+    await shown(alice, bob, "offline")
+    await second.run("chat.show(true)")
+    await shown(alice, bob, "online")
+
+
+async def shown(viewer: Client, user: int, status: str) -> None:
+    """Wait until the user is shown so."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await viewer.http.get(f"/chat/users/{user}/status")).json().get("status") != status:
+            await asyncio.sleep(0.1)
+
+
 async def test_a_refusal_reaches_the_tab_that_asked(talk: Talk) -> None:
     _, _, opened = talk
     first, second = await opened(), await opened()

@@ -274,7 +274,7 @@ async def test_a_handler_may_send_and_what_it_has_not_done_yet_is_not_in_the_sta
     assert await link.asked() == sent
     await link.ack(sent, 3)
     await link.ack(await link.asked(), 4)
-    await until(lambda: chat.state == {"cursor": "second", "positions": {"0": 4}})
+    await until(lambda: chat.state == {"cursor": "second", "positions": {"0": 4}, "hidden": False})
     assert handled == [1, 2]
 
 
@@ -288,7 +288,7 @@ async def test_what_a_handler_raises_ends_the_client(server: Server, chat: ChatC
     await link.message(1)
     with pytest.raises(ZeroDivisionError):
         await chat.wait_closed()
-    assert chat.state == {"cursor": "first", "positions": {}}, "a later client is told it again"
+    assert chat.state == {"cursor": "first", "positions": {}, "hidden": False}, "a later client is told it again"
 
 
 async def test_a_handler_may_close(server: Server, chat: ChatClient) -> None:
@@ -331,6 +331,26 @@ async def test_a_token_is_renewed_over_the_socket_before_it_expires(server: Serv
         await link.connected("first")
         assert await link.asked() == {"type": "auth", "token": given[1]}
         assert link.query["token"] == [given[0]]
+
+
+async def test_who_hides_stays_hidden_on_later_connections_and_in_later_clients(server: Server) -> None:
+    async with ChatClient(server.url, "a token") as chat:
+        link = await server.link()
+        await link.connected("first")
+        await chat.online.wait()
+        await chat.show(online=False)
+        assert await link.asked() == {"type": "offline"}
+        await link.close(1001)
+        link = await server.link()
+        await link.connected("second")
+        assert await link.asked() == {"type": "offline"}
+    async with ChatClient(server.url, "a token", state=chat.state) as later:
+        link = await server.link()
+        await link.connected("third")
+        assert await link.asked() == {"type": "offline"}
+        await later.show(online=True)
+        assert await link.asked() == {"type": "online"}
+        assert not later.state["hidden"]
 
 
 async def test_no_log_shows_the_token(server: Server, caplog: pytest.LogCaptureFixture) -> None:
