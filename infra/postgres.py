@@ -13,8 +13,12 @@ import asyncpg
 from infra.retry import until_there
 from infra.settings import Settings
 
-AWAY: tuple[type[BaseException], ...] = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
-"""What a connection attempt raises while a server is away, starts, or stops."""
+AWAY: tuple[type[BaseException], ...] = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+"""What connecting to a server and a first question raise while it is away, starts, or stops."""
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 30.0
@@ -73,8 +77,12 @@ async def answers(connections: Any) -> None:
 
 async def wait_for_database(url: str) -> None:
     """Return when the server at `url` takes connections and answers; unbounded."""
-    connection = await until_there(lambda: asyncpg.connect(url, timeout=CONNECT_SECONDS), *AWAY)
+    await until_there(lambda: _answers_at(url), *AWAY)
+
+
+async def _answers_at(url: str) -> None:
+    connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
     try:
-        await connection.fetchval("SELECT 1")
+        await connection.fetchval("SELECT 1", timeout=CONNECT_SECONDS)
     finally:
-        await connection.close()
+        connection.terminate()

@@ -48,7 +48,7 @@ class Patience(NamedTuple):
 # Many records wait for each other for a moment, and share the cost of a fetch and of a transaction. A few do not, since
 # somebody may wait to read what he has just written; nor does nothing, which would be fetched 40 times a second.
 AT_REST = Patience(enough=1, milliseconds=500)
-BUSY = Patience(enough=256 * 1024, milliseconds=25)
+BUSY = Patience(enough=1024 * 1024, milliseconds=100)
 MANY_PER_SECOND = 200
 
 

@@ -125,7 +125,8 @@ async def going_on(made: Sequence[Talk]) -> AsyncIterator[None]:
     stop = asyncio.Event()
     sending = [asyncio.ensure_future(talk.send(stop)) for talk in made]
     try:
-        await asyncio.gather(*(talk.goes_on() for talk in made))
+        async with asyncio.timeout(SETTLE_SECONDS):
+            await asyncio.gather(*(talk.goes_on() for talk in made))
         yield
         stop.set()
         async with asyncio.timeout(SETTLE_SECONDS):
