@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError
 from faust.app.base import BootStrategy
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
+from mode.threads import WorkerThread
 
 from projections import log, refusal, watchdog
 from projections.database import Away, Database, Gone
@@ -75,9 +76,18 @@ class Slab:
         return self
 
 
+class Thread(WorkerThread):
+    """A thread that ends with the process."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """aiokafka's consumer on its own thread: fetches slabs, and stamps each with the seek that it came after."""
 
+    Worker = Thread
     app: Any
     seeks = 0
     fetched_at = 0.0

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
-import uvloop
 
 from infra.child import die_with
 from infra.settings import Settings, load_settings
@@ -23,6 +22,7 @@ from projections.commands import process
 from projections.database import Away, Gone
 from projections.refusal import GaveUp, Refusal
 
+LEAVE_SECONDS = 2.0
 EVERY_SECONDS = 5.0
 """How often a line is written where nobody watches."""
 
@@ -75,11 +75,13 @@ def _helpers(count: int, settings: Settings) -> Iterator[None]:
     finally:
         for helper in helpers:
             helper.terminate()
-            helper.join()
+        for helper in helpers:
+            helper.join(LEAVE_SECONDS)
+            helper.kill()
 
 
 def _help(settings: Settings, leader: int) -> None:
-    die_with(leader, signal.SIGTERM)
+    die_with(leader, signal.SIGKILL)
     try:
         _run(building.join(settings))
     except click.ClickException as end:
@@ -89,7 +91,7 @@ def _help(settings: Settings, leader: int) -> None:
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     try:
-        return uvloop.run(_until_told(work))
+        return process.run(_until_told(work))
     except (Refusal, GaveUp, Away) as end:
         raise click.ClickException(str(end)) from end
     except Gone as end:

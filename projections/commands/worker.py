@@ -8,7 +8,6 @@ import logging
 import signal
 
 import click
-import uvloop
 
 from infra.environment import SettingError
 from infra.logs import configure_logs
@@ -31,7 +30,7 @@ def worker(instance: str | None) -> None:
     configure_logs(settings.log_format)
     process.prepare()
     try:
-        uvloop.run(_until_told(settings, instance or settings.name))
+        process.run(_until_told(settings, instance or settings.name))
     except (Refusal, GaveUp, Away) as end:
         raise click.ClickException(f"the worker ends: {end}") from end
     except SettingError:
