@@ -86,10 +86,13 @@ class Session:
             found: list[Any] = await self._connection.fetch(sql.replace("{schema}", self._schema), *arguments)
             return found
 
-    async def run(self, statement: Statement, rows: Collection[Row]) -> None:
-        """Run a statement on rows; many that are only inserted go by COPY."""
+    async def run(self, statement: Statement, rows: Collection[Row], *, copy: bool = False) -> None:
+        """Run a statement on rows. `copy`: many that are only inserted go by COPY, which is faster.
+
+        No limit ends a COPY whose client stands still, and the rows that it holds: for what nobody takes over.
+        """
         with _kinds_of_errors():
-            if statement.copies and len(rows) > COPY_FROM:
+            if copy and statement.copies and len(rows) > COPY_FROM:
                 await self._connection.copy_records_to_table(
                     statement.copies, schema_name=self._schema, columns=statement.columns, records=rows
                 )

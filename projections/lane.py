@@ -142,7 +142,7 @@ class Lane:
 
     async def _run(self, session: Session, changes: Changes) -> None:
         for statement, rows in changes.writes(filling=self._filling):
-            await session.run(statement, rows)
+            await session.run(statement, rows, copy=self._filling)
 
     def _tell(self, told: Sequence[Changes]) -> None:
         for changes in told:

@@ -398,10 +398,10 @@ async def _taken(lane: Lane, batch: Sequence[Entry], fail_at: int) -> None:
     countdown = iter(range(fail_at - 1, -1, -1))
 
     def crashing(statement: Any) -> Any:
-        async def run(*arguments: Any) -> Any:
+        async def run(*arguments: Any, **options: Any) -> Any:
             if next(countdown, 1) == 0:
                 raise Crash
-            return await statement(*arguments)
+            return await statement(*arguments, **options)
 
         return run
 
