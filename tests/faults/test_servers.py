@@ -15,10 +15,11 @@ import httpx
 import psutil
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from infra.postgres import wait_for_database
 from schemas import topics
-from tests.faults import scaled
+from tests.faults import FULL, scaled
 from tests.projecting import assert_as_the_log
 from tests.support.clients import Client, Socket, clients, new_user
 from tests.support.system import System, start_system
@@ -189,22 +190,61 @@ async def test_too_few_replicas_in_sync_refuse_and_acknowledge_nothing(cluster: 
             os.kill(pid, signal.SIGSTOP)
         try:
             for _ in range(scaled(1, 5)):
-                contents = [f"message {count + 1}" for count in before]
-                answers = await asyncio.gather(
-                    *(
-                        talk.sender.send(talk.conversation, content, client_id=content)
-                        for talk, content in zip(made, contents, strict=True)
-                    )
-                )
-                for answer in answers:
-                    unavailable(answer)
-                assert [len(talk.delivered()) for talk in made] == before
+                await refuse_next(made)
         finally:
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
         async with going_on(made):
             pass
         assert all(len(talk.acknowledged) > count for talk, count in zip(made, before, strict=True))
+
+
+@pytest.mark.skipif(not FULL, reason="make faults: it takes until a broker is given up")
+async def test_a_log_that_wants_more_replicas_than_are_in_sync_takes_nothing(cluster: System) -> None:
+    """6: the brokers answer, and what they answer is NOT_ENOUGH_REPLICAS."""
+    await all_in_sync(cluster)
+    async with talks(cluster) as made:
+        async with going_on(made):
+            pass
+        pid = broker(cluster, 3)
+        await want_in_sync(cluster, 3)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while any(len(partition["isr"]) == 3 for partition in await described(cluster)):
+                    await asyncio.sleep(0.2)
+            await refuse_next(made)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+            await want_in_sync(cluster, 2)
+        async with going_on(made):
+            pass
+
+
+async def refuse_next(made: Sequence[Talk]) -> None:
+    """Send the message that each talk would send next: it is refused, and nobody is told of it."""
+    before = [len(talk.acknowledged) for talk in made]
+    contents = [f"message {count + 1}" for count in before]
+    answers = await asyncio.gather(
+        *(
+            talk.sender.send(talk.conversation, content, client_id=content)
+            for talk, content in zip(made, contents, strict=True)
+        )
+    )
+    for answer in answers:
+        unavailable(answer)
+    assert [len(talk.delivered()) for talk in made] == before
+
+
+async def want_in_sync(system: System, replicas: int) -> None:
+    """Have so many replicas take a message before it counts as written."""
+    configs = {**topics.BY_NAME[topics.CONVERSATIONS].config(flush=False), "min.insync.replicas": str(replicas)}
+    admin = AIOKafkaAdminClient(**system.settings.kafka_options())
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.CONVERSATIONS, configs)])
+    finally:
+        await admin.close()
 
 
 def postgres(system: System, number: signal.Signals) -> None:
