@@ -10,6 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
+
 from infra import kafka, log_start
 from infra.child import Child
 from infra.embedded.aot import aot_cache
@@ -17,7 +19,7 @@ from infra.embedded.jars import cache, class_path
 from infra.embedded.java import find_java
 from infra.embedded.kafka import prepare_kafka
 from infra.log_reader import LogReader
-from infra.part import Progress
+from infra.part import Progress, StartError
 from infra.settings import load_settings
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS
@@ -26,13 +28,14 @@ PREFIX = "training-"
 STOP_SECONDS = 300
 """What the broker saw is written down when it stops, and with the lowest priority that may take its time."""
 
+USE_SECONDS = 300
 RECORDS = 2_000
 RECORD = b"." * 400
 HEADERS = [(f"header-{number}", b"." * 20) for number in range(6)]
 
 
 async def train(logs: Path, progress: Progress) -> None:
-    """Make the cache unless it is there or is being made. StartError when the broker does not come up."""
+    """Make the cache unless it is there or is being made. StartError when the broker does not come up or answer."""
     java = find_java()
     kept = aot_cache(java, class_path(_silently))
     if not java.keeps_starts or kept.exists():
@@ -67,8 +70,12 @@ async def _start_and_stop(directory: Path, seen: Path, logs: Path) -> None:
     child = await Child.start(part)
     try:
         await child.ready()
-        await use(directory, cluster.bootstrap_servers)
+        async with asyncio.timeout(USE_SECONDS):
+            await use(directory, cluster.bootstrap_servers)
         await child.stop()
+    except (KafkaError, OSError) as error:
+        # Who runs a system beside this says it, and goes on.
+        raise StartError(f"Java was not taught: {part.name} does not answer ({error!r})") from error
     finally:
         if child.status is None:
             child.kill()

@@ -4,11 +4,13 @@ import fcntl
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 
 from infra.embedded import training
 from infra.embedded.aot import aot_cache
 from infra.embedded.java import Java
 from infra.embedded.kafka import Kafka
+from infra.part import StartError
 from tests.support.parts import shell_part
 
 # Its first argument is -XX:AOTCacheOutput=<file>; it writes that when it is stopped, as Java does.
@@ -60,6 +62,19 @@ async def test_only_one_makes_it_at_a_time(kept: Path, tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         await training.train(tmp_path / "logs", lambda _: pytest.fail("somebody else is at it"))
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("failure", [KafkaTimeoutError(), TimeoutError()])
+async def test_a_broker_that_does_not_answer_ends_nothing_but_this(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    async def unanswered(_home: Path, _bootstrap_servers: str) -> None:
+        raise failure
+
+    monkeypatch.setattr(training, "use", unanswered)
+    with pytest.raises(StartError, match="does not answer"):
+        await training.train(tmp_path / "logs", lambda _: None)
+    assert {path.name for path in kept.parent.iterdir()} == {"training.lock"}
 
 
 async def test_one_that_is_broken_off_leaves_nothing(kept: Path, tmp_path: Path) -> None:
