@@ -10,6 +10,8 @@ from infra import kafka
 from infra.settings import Settings
 from schemas.ids import Partition
 
+FOLLOWING_SECONDS = 0.2
+
 
 class LogReader:
     """A reader of explicitly chosen partitions; records are aiokafka's `ConsumerRecord`s, keys and values bytes."""
@@ -40,6 +42,23 @@ class LogReader:
         except OffsetOutOfRangeError as error:
             raise OutOfLog({Partition(*partition): offset for partition, offset in error.args[0].items()}) from error
         return {Partition(*partition): records for partition, records in found.items()}
+
+    async def following(self, partition: Partition, offset: int) -> int | None:
+        """Return the offset of the first record from `offset` on, None where the log has none; reads nothing else.
+
+        On a compacted topic that is often a later one; on any topic the offsets that transactions end at are no records.
+        Unbounded while no broker answers.
+        """
+        self.read_from({partition: offset})
+        key, passed = TopicPartition(*partition), None
+        while True:
+            answered = self._consumer.highwater(key) is not None
+            if found := await self.records(wait=FOLLOWING_SECONDS, most=1):
+                return int(found[partition][0].offset)
+            at = await self._consumer.position(key)
+            if answered and at == passed:
+                return None
+            passed = at if answered else None
 
     async def rewind(self, partition: Partition) -> None:
         """Go back to the first record that the log still has."""

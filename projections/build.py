@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from projections import digests, filling, promotion
+from infra.settings import Settings
+from projections import digests, filling, log, promotion
 from projections.database import Database, Session
 from projections.generations import Generation
 from projections.refusal import GaveUp, Refusal
 from projections.tables import positions
+from projections.tables.positions import Stored
 from schemas import topics
 from schemas.ids import Partition
 
@@ -45,7 +47,15 @@ class Options(NamedTuple):
 class Build:
     """The steps from empty tables to complete ones that are known to equal the live ones."""
 
-    def __init__(self, of_live: Database, of_new: Database, options: Options, tell: Callable[[Stage], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        of_live: Database,
+        of_new: Database,
+        options: Options,
+        tell: Callable[[Stage], None],
+    ) -> None:
+        self._settings = settings
         self._of_live = of_live
         self._of_new = of_new
         self._options = options
@@ -59,18 +69,20 @@ class Build:
             await asyncio.sleep(LOOK_SECONDS)
 
     @asynccontextmanager
-    async def frozen(self) -> AsyncIterator[tuple[Session, Ends]]:
-        """Yield the live tables as they are at one moment, no partition of them behind the new ones, and its ends."""
+    async def frozen(self) -> AsyncIterator[Session]:
+        """Yield the live tables as they are when first looked at, no partition of them behind the new ones."""
         async with self._of_new.transaction() as session:
             # The fillers may be ahead where live workers lag: let them wait.
             await session.execute("UPDATE {schema}.positions SET until = next_offset")
             stand = await promotion.ends_of(session)
         await self._wait_for_live(stand)
         async with self._of_live.session() as live, live.transaction(frozen=True):
-            yield live, await promotion.ends_of(live)
+            yield live
 
-    async def fill_until(self, ends: Ends) -> None:
-        """Have the new tables filled to exactly there."""
+    async def fill_until_there(self, live: Session) -> None:
+        """Have the new tables filled to exactly where the live ones are."""
+        stand = await positions.load(live)
+        ends = {partition: stored.next_offset for partition, stored in stand.items()}
         async with self._of_new.transaction() as session:
             for partition, end in ends.items():
                 await session.execute(positions.SET_UNTIL, *partition, end)
@@ -82,7 +94,7 @@ class Build:
             elif now - still_since > LEVEL_SECONDS:
                 raise GaveUp(f"nothing was filled for {LEVEL_SECONDS:.0f} s, with {behind} records to go")
             elif now - still_since > COMPACTED_SECONDS:
-                await self._pass_over_what_was_compacted()
+                await self._pass_over_what_was_compacted(stand)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def complete(self, live: Session, new: Generation) -> None:
@@ -148,12 +160,16 @@ class Build:
                 "Mend the code and build again, or chat rebuild --accept-dead-letters"
             )
 
-    async def _pass_over_what_was_compacted(self) -> None:
-        """Move positions to their end on compacted topics: the last records before it are gone, none came after."""
-        compacted = [topic.name for topic in topics.TOPICS if topic.compacted]
-        async with self._of_new.transaction() as session:
-            await session.execute(
-                "UPDATE {schema}.positions SET next_offset = until, last_ce_id = NULL "
-                "WHERE next_offset < until AND topic = ANY($1::text[])",
-                compacted,
-            )
+    async def _pass_over_what_was_compacted(self, stand: Mapping[Partition, Stored]) -> None:
+        """Move positions to where the live tables are, where the log has no record left before that.
+
+        Asked of the log itself: that nothing was filled for a while may as well mean that a filler died.
+        """
+        async with self._of_new.session() as session:
+            stored = await positions.load(session)
+        short = {at: stored[at].next_offset for at in stand if stored[at].next_offset < stand[at].next_offset}
+        compacted = {at: offset for at, offset in short.items() if topics.BY_NAME[at.topic].compacted}
+        for partition, record in (await log.following(self._settings, compacted)).items():
+            if record is None or record >= stand[partition].next_offset:
+                async with self._of_new.transaction() as session:
+                    await session.execute(positions.ADVANCE, *partition, compacted[partition], *stand[partition][:2])

@@ -4,6 +4,7 @@ Knows Kafka through infra only, and nothing of Postgres.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
@@ -18,6 +19,7 @@ from schemas import topics
 from schemas.ids import Partition
 
 LOOK_SECONDS = 60.0
+FOLLOWING_SECONDS = 20.0
 PROJECTED = tuple(topic.name for topic in topics.TOPICS if topic.projected)
 
 
@@ -48,6 +50,22 @@ async def look(settings: Settings, *, within: float = LOOK_SECONDS) -> Log:
             f"after {within:.0f} s Kafka at {settings.kafka_bootstrap_servers} is not there or has no topics yet; "
             "an edge makes them when it starts"
         ) from None
+
+
+async def following(settings: Settings, offsets: Mapping[Partition, int]) -> dict[Partition, int | None]:
+    """Return the first record that each partition has from an offset on, None where it has none; {} while it is away.
+
+    On a compacted topic records before the last of their key may be gone.
+    """
+    reader = LogReader(settings)
+    try:
+        async with asyncio.timeout(FOLLOWING_SECONDS):
+            await reader.start()
+            return {partition: await reader.following(partition, offset) for partition, offset in offsets.items()}
+    except (KafkaError, OSError, TimeoutError):
+        return {}
+    finally:
+        await reader.stop()
 
 
 async def _look(settings: Settings) -> Log:

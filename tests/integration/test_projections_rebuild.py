@@ -2,20 +2,24 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from infra.settings import Settings
 from projections import build, dropping, generations, promotion
 from projections.build import Options, Stage
 from projections.database import one_transaction
 from projections.generations import Generation
+from projections.lane import Lane
 from projections.log import Log
 from projections.rebuild import rebuild
+from projections.records import Raw
 from projections.refusal import Refusal
 from schemas.ids import Partition
-from schemas.topics import CONVERSATIONS
-from tests.histories import History
+from schemas.topics import CONVERSATIONS, LAST_SEEN, USERS
+from tests.histories import Entry, History
 from tests.oracle import expected
 from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
 
@@ -114,6 +118,54 @@ async def _interrupted(settings: Settings, doing: str) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_was_compacted_is_passed_over_and_what_is_only_late_is_not(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands for a record that compaction took: the end of a transaction, an offset that nobody is given."""
+    monkeypatch.setattr(build, "COMPACTED_SECONDS", 0.1)
+    history = await live_history(settings, 8)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        again = history.log[Partition(USERS, 0)][-1]
+        await append_in_a_transaction(settings, again)
+        end = again.offset + 3
+        of_users = "topic = 'chat.users' AND partition = 0"
+        await until(settings, f"SELECT FROM chat_g1.positions WHERE {of_users} AND next_offset = {end - 1}")
+        await run_sql(settings, f"UPDATE chat_g1.positions SET next_offset = {end} WHERE {of_users}")
+        filling = asyncio.Event()
+        apply = Lane.take
+
+        async def late(lane: Lane, records: Sequence[Raw]) -> None:
+            if lane.partition.topic in {USERS, LAST_SEEN}:
+                await filling.wait()
+                await asyncio.sleep(1)
+            await apply(lane, records)
+
+        monkeypatch.setattr(Lane, "take", late)
+
+        def tell(stage: Stage) -> None:
+            if stage.doing == "filling to where the live tables were":
+                filling.set()
+
+        async with asyncio.timeout(90):
+            await rebuild(settings, Options(), tell)
+    assert await states(settings) == {1: "retired", 2: "live"}
+
+
+async def append_in_a_transaction(settings: Settings, entry: Entry) -> None:
+    """Append a record, and after it, as Kafka does, an offset that is no record."""
+    producer = AIOKafkaProducer(**settings.kafka_options(), transactional_id="a-hole")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send(
+                entry.topic, entry.value, key=entry.key, partition=entry.partition, headers=list(entry.headers)
+            )
+    finally:
+        await producer.stop()
 
 
 async def test_one_rebuild_leads(settings: Settings) -> None:
