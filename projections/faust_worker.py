@@ -8,8 +8,9 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple, Never
 
 import faust
@@ -23,7 +24,7 @@ from mode.threads import WorkerThread
 
 from projections import log, refusal, watchdog
 from projections.database import Away, Database, Gone
-from projections.lanes import Lanes
+from projections.lanes import Bounds, Lanes
 from schemas.ids import Partition
 
 logger = logging.getLogger(__name__)
@@ -195,10 +196,8 @@ class Consumer(driver.Consumer):
     async def _seek_to_tables(self) -> None:
         while True:
             assigned = self.assignment()
-            begins = await self.earliest_offsets(*assigned) if assigned else {}
-            ends = await self.highwaters(*assigned) if assigned else {}
             try:
-                starts = await self.app.lanes.open({Partition(*tp): (begins[tp], ends[tp]) for tp in assigned})
+                starts = await self.app.lanes.open([Partition(*tp) for tp in assigned], partial(self._bounds, assigned))
             except Away as away:
                 logger.warning("Postgres is away while partitions are assigned: %s", away)
                 await asyncio.sleep(0.5)
@@ -206,6 +205,11 @@ class Consumer(driver.Consumer):
                 stamp = await self._thread.seek_all({tp: starts[Partition(*tp)] for tp in assigned})
                 self.app.lanes.start(stamp)
                 return
+
+    async def _bounds(self, partitions: Collection[Any]) -> Bounds:
+        begins = await self.earliest_offsets(*partitions) if partitions else {}
+        ends = await self.highwaters(*partitions) if partitions else {}
+        return {Partition(*tp): (begins[tp], ends[tp]) for tp in partitions}
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust names it
         await self.app.lanes.room()

@@ -7,7 +7,7 @@ Postgres the others decode and fold, and what comes meanwhile for a lane becomes
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from projections import refusal
 from projections.database import Database, Gone
@@ -28,6 +28,9 @@ QUEUED_RECORDS = 40_000
 FINISH_SECONDS = 1.0
 NO_SEEK = -1
 
+Bounds = Mapping[Partition, tuple[int, int]]
+"""The first offset that the log keeps of a partition, and the next to be written."""
+
 
 class Lanes:
     """All lanes of a worker. `on_fenced` and `on_failure` are called once each; then nothing more is taken."""
@@ -43,24 +46,27 @@ class Lanes:
         self._room.set()
         self._seek = NO_SEEK
 
-    async def open(self, bounds: Mapping[Partition, tuple[int, int]]) -> dict[Partition, int]:
+    async def open(
+        self, partitions: Collection[Partition], bounds: Callable[[], Awaitable[Bounds]]
+    ) -> dict[Partition, int]:
         """Close all lanes, open one for each of these partitions, and return from where each must be read.
 
-        `bounds`: the first offset that the log keeps, and the next to be written. Refusal when a stored position is
-        outside of them; Away when Postgres is.
+        `bounds` is asked after the stored positions, which another worker may still move along with the log. Refusal
+        when a position is outside of them; Away when Postgres is.
         """
         await self.close()
         async with self._database.transaction() as session:
             stored = await positions.load(session)
-        for partition, (begin, end) in bounds.items():
-            if partition not in stored:
-                raise refusal.unknown_partition(partition)
+        if unknown := set(partitions) - set(stored):
+            raise refusal.unknown_partition(min(unknown))
+        found = await bounds()
+        for partition, (begin, end) in found.items():
             if not begin <= stored[partition].next_offset <= end:
                 raise refusal.outside(partition, stored[partition].next_offset, begin, end)
         counts = Counter(partition.topic for partition in stored)
         lanes = [
             Lane(partition, counts[partition.topic], self._database, stored[partition], begin)
-            for partition, (begin, _) in bounds.items()
+            for partition, (begin, _) in found.items()
         ]
         self._fed = {lane.partition: _Fed(lane) for lane in lanes}
         return {lane.partition: lane.reads_from for lane in lanes}

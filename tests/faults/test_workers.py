@@ -60,7 +60,7 @@ async def test_a_worker_stopped_past_its_session_writes_nothing_when_it_goes_on(
             assert 1 + await _seconds_until_all_advance(settings, history) < 15
             stopped.signal(signal.SIGCONT)
         await caught_up(settings, history.log)
-        assert stopped.runs
+        assert stopped.runs, stopped.said()
     assert_same(await tables(settings), expected(history.log))
 
 
@@ -120,7 +120,7 @@ async def test_one_worker_then_many_more_than_partitions_then_one(settings: Sett
         async with load(settings, history, records=scaled(2_000, 50_000), seconds=10):
             async with workers(settings, *names):
                 await asyncio.sleep(7)
-            assert first.runs
+            assert first.runs, first.said()
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
 

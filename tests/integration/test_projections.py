@@ -12,8 +12,11 @@ from infra import log_start
 from infra.placing import place
 from infra.settings import Settings
 from projections import watchdog
+from projections.database import Session
 from projections.lane import Lane
 from projections.refusal import GaveUp, Refusal
+from projections.tables import positions
+from projections.tables.positions import Stored
 from schemas import topics
 from schemas.ids import Partition
 from tests.histories import History
@@ -108,6 +111,32 @@ async def test_a_log_that_is_not_the_one_of_the_tables_is_refused(settings: Sett
         async with working(settings) as task, asyncio.timeout(30):
             await asyncio.wait([task])
     assert_same(await tables(settings), before)
+
+
+async def test_a_log_that_grows_while_a_worker_joins_is_not_taken_for_one_that_was_cut(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker, here a statement, has in the tables what was appended since this one began to join."""
+    history = await projected(settings, 200, 12)
+    load, joined = positions.load, asyncio.Event()
+
+    async def late(session: Session) -> dict[Partition, Stored]:
+        monkeypatch.setattr(positions, "load", load)
+        await append(settings, history.steps(50))
+        for (topic, partition), entries in history.log.items():
+            await run_sql(
+                settings,
+                f"UPDATE chat_g1.positions SET next_offset = {len(entries)}, last_ce_id = NULL "
+                f"WHERE topic = '{topic}' AND partition = {partition}",
+            )
+        joined.set()
+        return await load(session)
+
+    monkeypatch.setattr(positions, "load", late)
+    async with working(settings):
+        await joined.wait()
+        await append(settings, history.steps(50))
+        await caught_up(settings, history.log)
 
 
 async def test_a_topic_that_would_lose_records_is_refused(settings: Settings) -> None:
