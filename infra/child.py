@@ -89,12 +89,12 @@ class Child:
                     await task
 
     def obituary(self) -> str:
-        """Say how it ended; if by itself, with the last line of its log, where a server says what was wrong."""
+        """Say how it ended; if by itself, with the last words of its log, where a server says what was wrong."""
         status = self.status or 0
         if status < 0:
             return f"was killed by {signal.Signals(-status).name}"
-        last = logfile.last_lines(self.part.log, 1)
-        return f"ended with status {status}{f': {last[0].strip()}' if last else ''}"
+        last = logfile.last_words(self.part.log)
+        return f"ended with status {status}{f': {last}' if last else ''}"
 
     async def stop(self) -> None:
         """End it in good order, or kill it when that takes too long; returns when it is gone."""

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 LIMIT = 4 * 1024 * 1024
 TAIL = 64 * 1024
+STACK_LINES = 200
 
 
 @contextmanager
@@ -29,6 +30,12 @@ def bound(path: Path, limit: int = LIMIT) -> None:
         shutil.copyfile(path, path.with_name(f"{path.name}.1"))
         with path.open("r+b") as file:
             file.truncate(0)
+
+
+def last_words(path: Path) -> str | None:
+    """Return the last line that says something: those of a Java stack trace only say where."""
+    said = [line.strip() for line in last_lines(path, STACK_LINES)]
+    return next((line for line in reversed(said) if not line.startswith(("at ", "... "))), None)
 
 
 def last_lines(path: Path, count: int) -> list[str]:

@@ -31,6 +31,13 @@ async def test_a_part_that_ends_before_it_serves_says_why(tmp_path: Path) -> Non
         await running.ready()
 
 
+async def test_of_a_stack_trace_it_says_the_cause(tmp_path: Path) -> None:
+    trace = r"printf 'java.io.IOException: no\n\tat a.B(C:1)\nCaused by: taken\n\tat d.E(F:2)\n\t... 9 more\n'; exit 1"
+    running = await Child.start(shell_part(tmp_path, trace))
+    await running.ended()
+    assert running.obituary() == "ended with status 1: Caused by: taken"
+
+
 async def test_a_part_that_never_serves_is_not_waited_for_without_end(tmp_path: Path) -> None:
     running = await Child.start(shell_part(tmp_path, "exec sleep 60", ready_seconds=0.1))
     with pytest.raises(StartError, match=r"^part does not serve after 0\.1 s; see "):
