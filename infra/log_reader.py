@@ -46,7 +46,7 @@ class LogReader:
     async def following(self, partition: Partition, offset: int) -> int | None:
         """Return the offset of the first record from `offset` on, None where the log has none; reads nothing else.
 
-        On a compacted topic that is often a later one; on any topic the offsets that transactions end at are no records.
+        On a compacted topic that is often a later one; on any, the end of a transaction has an offset and is no record.
         Unbounded while no broker answers.
         """
         self.read_from({partition: offset})
