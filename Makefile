@@ -20,9 +20,9 @@ INSTALL = $(PIP) install --require-hashes --progress-bar off -r $(1) | sed -un '
 up: $(VENV)/run.stamp
 	@exec $(BIN)/chat up $(ARGS)
 
-# Two processes, since most tests wait for servers most of the time; tests/conftest.py says what stays together.
+# Four processes, since most tests wait most of the time; tests/conftest.py says what stays together.
 test: lint browser
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 4 --no-loadscope-reorder $(ARGS)
 
 # For the tests of the JavaScript client. Where there is no apt, or no right to use it, they are skipped and say so.
 browser:

@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Tests owe nothing to the environment they are started in; before anything reads it.
 for name in list(os.environ):
@@ -15,16 +17,29 @@ from tests.support.servers import database_url, home, module_settings, servers, 
 from tests.support.system import system  # noqa: E402
 
 FAULTS = Path(__file__).with_name("faults")
+HALF_OF_THEM = {"test_workers.py", "test_stores.py", "test_edges.py"}
+"""They take about as long as the others."""
 
 __all__ = ["database_url", "home", "module_settings", "servers", "settings", "system"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of a file share its servers; the faults come first, one after the other, the rest beside them."""
+    """Let the faults come first: two halves of them at a time, the rest beside them."""
     items.sort(key=lambda item: FAULTS not in item.path.parents)
-    for item in items:
-        group = "faults" if FAULTS in item.path.parents else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests of a file share its servers, and those of half of the faults do."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.split("::", 1)[0])
+        if path.parent.name != FAULTS.name:
+            return str(path)
+        return f"half of the faults, {'one' if path.name in HALF_OF_THEM else 'other'}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_report_header() -> str:

@@ -1,12 +1,20 @@
 """Choose loopback ports: the same as last time where they are free, otherwise any that is."""
 
+import errno
 import json
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 
 LOOPBACK = "127.0.0.1"
+OFFERED = range(16_000, 32_000)
+"""Below those that systems give to outgoing connections, which would take one before its server has started."""
+TRIED = 1_000
+# Not the common one: a program that has seeded it would choose as another one does in the same moment.
+_CHANCE = SystemRandom()
 
 
 def try_port(port: int, host: str) -> None:
@@ -27,17 +35,12 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int, wanted: Iterable[int] = ()) -> list[int]:
-    """Return that many different free ports, the wanted ones first."""
+    """Return that many different free ports, the wanted ones first; OSError when there are not so many."""
     ports = [port for port in dict.fromkeys(wanted) if is_free(port)][:count]
-    with_socket: list[socket.socket] = []
-    while len(ports) < count:
-        # Held until all are chosen, so that none is given out twice.
-        probe = socket.socket()
-        probe.bind((LOOPBACK, 0))
-        with_socket.append(probe)
-        ports.append(probe.getsockname()[1])
-    for probe in with_socket:
-        probe.close()
+    untried = (port for port in _CHANCE.sample(OFFERED, min(len(OFFERED), TRIED)) if port not in ports and is_free(port))
+    ports += islice(untried, count - len(ports))
+    if len(ports) < count:
+        raise OSError(errno.EADDRINUSE, f"no {count} ports are free between {OFFERED[0]} and {OFFERED[-1]}")
     return ports
 
 

@@ -156,7 +156,7 @@ async def test_a_clock_that_is_off_by_an_hour(two_edges: System, monkeypatch: py
         at = [read_time(message["sent_at"]).timestamp() for message in sent]
         assert at == sorted(at)
         assert all(abs(moment - right()) < 60 for moment in at)
-        history = (await alice.history(conversation))["messages"]
+        history = (await bert.history(conversation))["messages"]  # who sent last reads what he has written
         assert [message["id"] for message in history][::-1] == [message["message_id"] for message in sent]
         await his.until("message", 10)
         refused = await bert.send(conversation, "one too many")

@@ -11,14 +11,14 @@ SENDS_PER_SECOND = 50
 TIMES = scaled(1, 5)
 
 
-async def read_on(client: Client, conversation: int, totals: list[int]) -> None:
-    while True:
+async def read_on(client: Client, conversation: int, totals: list[int], stop: asyncio.Event) -> None:
+    while not stop.is_set():
         totals.append((await client.history(conversation, limit=1))["total"])
         await asyncio.sleep(READERS / READS_PER_SECOND)
 
 
-async def send_on(client: Client, conversation: int, sent: list[int]) -> None:
-    while True:
+async def send_on(client: Client, conversation: int, sent: list[int], stop: asyncio.Event) -> None:
+    while not stop.is_set():
         sent.append((await client.sent(conversation, f"number {len(sent)}"))["message_id"])
         await asyncio.sleep(1 / SENDS_PER_SECOND)
 
@@ -32,17 +32,18 @@ async def test_a_promotion_fails_no_read_and_takes_none_back_in_time() -> None:
             conversation = await back_end.open(ada, bob)
             totals: list[list[int]] = [[] for _ in range(READERS)]
             sent: list[int] = []
+            stop = asyncio.Event()
             async with asyncio.TaskGroup() as going_on:
-                tasks = [going_on.create_task(read_on(bert, conversation, seen)) for seen in totals]
-                tasks.append(going_on.create_task(send_on(alice, conversation, sent)))
+                for seen in totals:
+                    going_on.create_task(read_on(bert, conversation, seen, stop))
+                going_on.create_task(send_on(alice, conversation, sent, stop))
                 for number in range(TIMES):
                     status, said = await chat(system, "rebuild")
                     assert status == 0, said
                     assert f"generation {number + 2} is live" in said
                 status, said = await chat(system, "generations", "rollback")
                 assert status == 0, said
-                for task in tasks:
-                    task.cancel()
+                stop.set()
             assert all(seen == sorted(seen) and len(seen) > 20 for seen in totals)
             history = await alice.history(conversation, limit=200)
             assert [message["id"] for message in reversed(history["messages"])] == sent[-200:]

@@ -8,7 +8,7 @@ import pytest
 
 from projections import lanes
 from projections.lane import Lane
-from projections.lanes import Lanes
+from projections.lanes import Bounds, Lanes
 from projections.refusal import GaveUp
 from projections.tables.positions import Fenced, Stored
 from schemas import topics
@@ -67,8 +67,15 @@ async def opened(told: Told, *partitions: Partition) -> Any:
         told.fenced += 1
 
     made = Lanes(FakeDatabase(), on_fenced=fenced, on_failure=told.failures.append)  # type: ignore[arg-type]
-    await made.open(dict.fromkeys(partitions, (0, 100)))
+    await opened_anew(made, dict.fromkeys(partitions, (0, 100)))
     return made
+
+
+async def opened_anew(made: Lanes, bounds: Bounds) -> dict[Partition, int]:
+    async def found() -> Bounds:
+        return bounds
+
+    return await made.open(list(bounds), found)
 
 
 async def settled() -> None:
@@ -82,7 +89,7 @@ async def test_slabs_of_an_earlier_seek_are_dropped_also_before_the_next_one(tol
     made.start(1)
     made.deliver(HERE, 1, ["a"])
     await settled()
-    await made.open({HERE: (0, 100)})
+    await opened_anew(made, {HERE: (0, 100)})
     made.deliver(HERE, 1, ["fetched before, delivered after"])
     made.start(2)
     made.deliver(HERE, 1, ["late"])
@@ -139,7 +146,7 @@ async def test_a_fenced_lane_looks_again_and_any_other_failure_ends_the_worker(
 
 async def test_a_lane_begins_where_the_tables_stand(told: Told) -> None:
     made = Lanes(FakeDatabase(), on_fenced=lambda: None, on_failure=told.failures.append)  # type: ignore[arg-type]
-    assert await made.open({HERE: (0, 5), THERE: (0, 0)}) == {HERE: 0, THERE: 0}
+    assert await opened_anew(made, {HERE: (0, 5), THERE: (0, 0)}) == {HERE: 0, THERE: 0}
     assert made.positions() == {HERE: 0, THERE: 0}
     assert Stored(*FakeDatabase().rows[0][2:]) == Stored(0, None)
 
@@ -152,7 +159,7 @@ async def test_tables_that_stand_before_an_idle_lane_went_back(
 ) -> None:
     database = FakeDatabase(5)
     made: Any = Lanes(database, on_fenced=lambda: None, on_failure=told.failures.append)  # type: ignore[arg-type]
-    await made.open({HERE: (0, 100)})
+    await opened_anew(made, {HERE: (0, 100)})
     made.start(1)
     told.holding.clear()
     if busy:
