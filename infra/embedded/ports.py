@@ -37,8 +37,8 @@ def is_free(port: int) -> bool:
 def free_ports(count: int, wanted: Iterable[int] = ()) -> list[int]:
     """Return that many different free ports, the wanted ones first; OSError when there are not so many."""
     ports = [port for port in dict.fromkeys(wanted) if is_free(port)][:count]
-    untried = (port for port in _CHANCE.sample(OFFERED, min(len(OFFERED), TRIED)) if port not in ports and is_free(port))
-    ports += islice(untried, count - len(ports))
+    offered = _CHANCE.sample(OFFERED, min(len(OFFERED), TRIED))
+    ports += islice((port for port in offered if port not in ports and is_free(port)), count - len(ports))
     if len(ports) < count:
         raise OSError(errno.EADDRINUSE, f"no {count} ports are free between {OFFERED[0]} and {OFFERED[-1]}")
     return ports
