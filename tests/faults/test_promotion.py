@@ -12,8 +12,11 @@ TIMES = scaled(1, 5)
 
 
 async def read_on(client: Client, conversation: int, totals: list[int], stop: asyncio.Event) -> None:
+    """A read may be told that it is stale where the machine is slow; it may not fail, nor go back."""
     while not stop.is_set():
-        totals.append((await client.history(conversation, limit=1))["total"])
+        answer = await client.http.get(f"/chat/conversations/{conversation}/messages", params={"limit": 1})
+        assert answer.status_code == 200, answer.text
+        totals.append(answer.json()["total"])
         await asyncio.sleep(READERS / READS_PER_SECOND)
 
 
@@ -44,7 +47,9 @@ async def test_a_promotion_fails_no_read_and_takes_none_back_in_time() -> None:
                 status, said = await chat(system, "generations", "rollback")
                 assert status == 0, said
                 stop.set()
-            assert all(seen == sorted(seen) and len(seen) > 20 for seen in totals)
+            for seen in totals:
+                assert seen == sorted(seen), "a read went back in time"
+                assert len(seen) > 10
             history = await alice.history(conversation, limit=200)
             assert [message["id"] for message in reversed(history["messages"])] == sent[-200:]
             assert history["total"] == len(sent)
