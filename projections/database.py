@@ -141,9 +141,11 @@ class Database:
             try:
                 with _kinds_of_errors():
                     yield Session(connection, self.schema)
-            except BaseException:
-                # Whatever happened on it, a new one is sure to be clean.
+            except BaseException as error:
+                # Whatever happened on it, a new one is sure to be clean; those that rest are as dead as one that broke.
                 connection.terminate()
+                while self._idle and isinstance(error, Away):
+                    self._idle.pop().terminate()
                 raise
             self._idle.append(connection)
 

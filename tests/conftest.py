@@ -17,7 +17,7 @@ from tests.support.servers import database_url, home, module_settings, servers, 
 from tests.support.system import system  # noqa: E402
 
 FAULTS = Path(__file__).with_name("faults")
-HALF_OF_THEM = {"test_workers.py", "test_stores.py", "test_edges.py"}
+HALF_OF_THEM = {"test_workers.py", "test_sockets.py", "test_edges.py"}
 """They take about as long as the others."""
 
 __all__ = ["database_url", "home", "module_settings", "servers", "settings", "system"]
