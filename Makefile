@@ -38,7 +38,7 @@ bench: $(VENV)/run.stamp
 
 # The fault tests at their full length; `make test` runs a short form.
 faults: $(VENV)/dev.stamp
-	@FAULTS=full $(BIN)/pytest -o faulthandler_timeout=1800 tests/faults $(ARGS)
+	@FAULTS=full $(BIN)/pytest -n 2 --no-loadscope-reorder -o faulthandler_timeout=1800 tests/faults $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

@@ -54,8 +54,7 @@ async def test_a_rebuild_killed_in_the_middle_goes_on_and_readers_never_go_back(
         await until(settings, LIVE)
         async with load(settings, history, records=scaled(1_000, 20_000), seconds=scaled(10, 60)):
             killed = await start_rebuild(settings)
-            await until(settings, "SELECT FROM chat.generations WHERE id = 2")
-            await asyncio.sleep(scaled(1, 3))
+            await until(settings, "SELECT FROM chat_g2.positions WHERE next_offset > 0")
             killed.kill()
             await killed.wait()
             assert [row[0] for row in await run_sql(settings, "SELECT state FROM chat.generations ORDER BY id")] == [
