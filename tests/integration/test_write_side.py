@@ -32,12 +32,14 @@ async def test_it_takes_commands_and_has_nothing_to_read(settings: Settings) -> 
     ):
         pair = {"user_id": 1, "other_user_id": 2}
 
+        answers: list[httpx.Response] = []
+
         async def opened() -> bool:
-            return (await back_end.post("/chat/conversations", json=pair)).status_code in (200, 201)
+            answers.append(await back_end.post("/chat/conversations", json=pair))
+            return answers[-1].status_code in (200, 201)
 
         await eventually(opened)  # once the worker has made the read tables
-        conversation = (await back_end.post("/chat/conversations", json=pair)).json()["id"]
-        message = {"conversation_id": conversation, "user_id": 1, "content": "hello"}
+        message = {"conversation_id": answers[-1].json()["id"], "user_id": 1, "content": "hello"}
         sent = await back_end.post("/chat/messages", json=message)
         assert (sent.status_code, sent.json()["seq"]) == (201, 1)
         assert (await back_end.get("/chat/conversations", params={"user_id": 1})).status_code == 405
