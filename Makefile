@@ -20,9 +20,9 @@ INSTALL = $(PIP) install --require-hashes --progress-bar off -r $(1) | sed -un '
 up: $(VENV)/run.stamp
 	@exec $(BIN)/chat up $(ARGS)
 
-# Four processes, since most tests wait most of the time; tests/conftest.py says what stays together.
+# Three processes, since most tests wait most of the time; tests/conftest.py says what stays together.
 test: lint browser
-	@$(BIN)/pytest -n 4 --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 # For the tests of the JavaScript client. Where there is no apt, or no right to use it, they are skipped and say so.
 browser:
