@@ -52,7 +52,7 @@ async def test_a_rebuild_killed_in_the_middle_goes_on_and_readers_never_go_back(
     await append(settings, history.steps(scaled(6_000, 100_000)))
     async with workers(settings, "one"):
         await until(settings, LIVE)
-        async with load(settings, history, records=scaled(1_000, 20_000), seconds=scaled(10, 60)):
+        async with load(settings, history, records=scaled(1_000, 20_000), seconds=scaled(5, 60)):
             killed = await start_rebuild(settings)
             await until(settings, "SELECT FROM chat_g2.positions WHERE next_offset > 0")
             killed.kill()

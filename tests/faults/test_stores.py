@@ -76,9 +76,9 @@ async def test_postgres_killed_and_stopped_under_load_and_while_partitions_are_a
     await append(settings, history.steps(200))
     async with workers(settings, "one") as (one,), supervised(one):
         await until(settings, LIVE)
-        async with load(settings, history, records=scaled(1_500, 30_000), seconds=scaled(11, 150)):
+        async with load(settings, history, records=scaled(1_500, 30_000), seconds=scaled(8, 150)):
             await postgres.kill()
-            await asyncio.sleep(scaled(2, 20))
+            await asyncio.sleep(scaled(1, 20))
             await postgres.start()
             await asyncio.sleep(2)
             postgres.freeze(signal.SIGSTOP)

@@ -30,7 +30,7 @@ async def test_workers_killed_again_and_again(settings: Settings) -> None:
     await append(settings, history.steps(200))
     async with workers(settings, "one", nameless=1) as two:
         await until(settings, LIVE)
-        kills = scaled(4, 20)
+        kills = scaled(3, 20)
         async with load(settings, history, records=scaled(5_000, 100_000), seconds=kills * 2.5):
             for _ in range(kills):
                 await asyncio.sleep(chance.choice([0.5, 2.0, 4.0]))
@@ -103,9 +103,9 @@ async def test_an_exception_in_the_handler_skips_no_record(
 
     monkeypatch.setattr(Lane, "_apply", failing)
     with pytest.raises(ZeroDivisionError):
-        async with working(settings) as task, asyncio.timeout(30):
+        async with working(settings, "one") as task, asyncio.timeout(30):
             await asyncio.wait([task])
-    async with working(settings):
+    async with working(settings, "one"):
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
 
@@ -117,9 +117,9 @@ async def test_one_worker_then_many_more_than_partitions_then_one(settings: Sett
     names = [f"worker-{number}" for number in range(settings.partitions + 1)]
     async with workers(settings, "first") as (first,):
         await until(settings, LIVE)
-        async with load(settings, history, records=scaled(2_000, 50_000), seconds=10):
+        async with load(settings, history, records=scaled(2_000, 50_000), seconds=scaled(7, 10)):
             async with workers(settings, *names):
-                await asyncio.sleep(7)
+                await asyncio.sleep(scaled(5, 7))
             assert first.runs, first.said()
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
