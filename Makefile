@@ -36,7 +36,7 @@ browser:
 bench: $(VENV)/run.stamp
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-# The fault tests at their full length, a quarter of an hour; `make test` runs a short form.
+# The fault tests at their full length, 20 minutes; `make test` runs a short form.
 faults: $(VENV)/dev.stamp
 	@FAULTS=full $(BIN)/pytest -n 2 --no-loadscope-reorder -o faulthandler_timeout=1800 tests/faults $(ARGS)
 

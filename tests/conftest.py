@@ -17,25 +17,29 @@ from tests.support.servers import database_url, home, module_settings, servers, 
 from tests.support.system import system  # noqa: E402
 
 FAULTS = Path(__file__).with_name("faults")
-HALF_OF_THEM = {"test_workers.py", "test_sockets.py", "test_edges.py"}
-"""They take about as long as the others."""
+THIRDS = (
+    {"test_workers.py", "test_promotion.py"},
+    {"test_sockets.py", "test_edges.py", "test_rebuild.py"},
+    {"test_stores.py", "test_servers.py", "test_retries.py"},
+)
+"""Of the faults; each takes about as long as the others."""
 
 __all__ = ["database_url", "home", "module_settings", "servers", "settings", "system"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the faults come first: two halves of them at a time, the rest beside them."""
+    """Let the faults come first, all thirds of them at a time, and then the rest."""
     items.sort(key=lambda item: FAULTS not in item.path.parents)
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of a file share its servers, and those of half of the faults do."""
+    """Tests of a file share its servers, and those of a third of the faults do."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = Path(nodeid.split("::", 1)[0])
         if path.parent.name != FAULTS.name:
             return str(path)
-        return f"half of the faults, {'one' if path.name in HALF_OF_THEM else 'other'}"
+        return next((f"faults {number}" for number, third in enumerate(THIRDS) if path.name in third), str(path))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
