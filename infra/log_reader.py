@@ -10,7 +10,7 @@ from infra import kafka
 from infra.settings import Settings
 from schemas.ids import Partition
 
-FOLLOWING_SECONDS = 0.2
+QUIET_SECONDS = 0.2
 
 
 class LogReader:
@@ -50,15 +50,14 @@ class LogReader:
         Unbounded while no broker answers.
         """
         self.read_from({partition: offset})
-        key, passed = TopicPartition(*partition), None
+        key = TopicPartition(*partition)
         while True:
-            answered = self._consumer.highwater(key) is not None
-            if found := await self.records(wait=FOLLOWING_SECONDS, most=1):
+            answered, before = self._consumer.highwater(key) is not None, await self._consumer.position(key)
+            if found := await self.records(wait=QUIET_SECONDS, most=1):
                 return int(found[partition][0].offset)
-            at = await self._consumer.position(key)
-            if answered and at == passed:
+            # A batch of which nothing is left moves the position all the same.
+            if answered and await self._consumer.position(key) == before:
                 return None
-            passed = at if answered else None
 
     async def rewind(self, partition: Partition) -> None:
         """Go back to the first record that the log still has."""

@@ -167,9 +167,16 @@ class Build:
         """
         async with self._of_new.session() as session:
             stored = await positions.load(session)
-        short = {at: stored[at].next_offset for at in stand if stored[at].next_offset < stand[at].next_offset}
-        compacted = {at: offset for at, offset in short.items() if topics.BY_NAME[at.topic].compacted}
-        for partition, record in (await log.following(self._settings, compacted)).items():
-            if record is None or record >= stand[partition].next_offset:
+        late = {
+            partition: stored[partition].next_offset
+            for partition, there in stand.items()
+            if topics.BY_NAME[partition.topic].compacted and stored[partition].next_offset < there.next_offset
+        }
+        if not late:
+            return
+        for partition, record in (await log.following(self._settings, late)).items():
+            there = stand[partition]
+            if record is None or record >= there.next_offset:
+                place = (*partition, late[partition], there.next_offset, there.last_ce_id)
                 async with self._of_new.transaction() as session:
-                    await session.execute(positions.ADVANCE, *partition, compacted[partition], *stand[partition][:2])
+                    await session.execute(positions.ADVANCE, *place)

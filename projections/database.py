@@ -144,8 +144,9 @@ class Database:
             except BaseException as error:
                 # Whatever happened on it, a new one is sure to be clean; those that rest are as dead as one that broke.
                 connection.terminate()
-                while self._idle and isinstance(error, Away):
-                    self._idle.pop().terminate()
+                if isinstance(error, Away):
+                    while self._idle:
+                        self._idle.pop().terminate()
                 raise
             self._idle.append(connection)
 

@@ -20,6 +20,9 @@ from tests.oracle import TABLES, Tables, expected
 
 CAUGHT_UP_SECONDS = 60.0
 
+LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
+"""Has a row once there is a live generation."""
+
 _COLUMNS = {"dead_letters": "topic, partition, record_offset"}
 
 
@@ -29,19 +32,18 @@ async def append(settings: Settings, entries: Iterable[Entry]) -> None:
     producer = kafka.producer(settings)
     await producer.start()
     try:
-        sent = [
-            (
-                entry,
-                await producer.send(
-                    entry.topic, entry.value, key=entry.key, partition=entry.partition, headers=list(entry.headers)
-                ),
-            )
-            for entry in entries
-        ]
+        sent = [(entry, await send(producer, entry)) for entry in entries]
         for entry, future in sent:
             assert (await future).offset == entry.offset
     finally:
         await producer.stop()
+
+
+async def send(producer: Any, entry: Entry) -> Any:
+    """Give a record to a producer, and return its future."""
+    return await producer.send(
+        entry.topic, entry.value, key=entry.key, partition=entry.partition, headers=list(entry.headers)
+    )
 
 
 @asynccontextmanager

@@ -12,9 +12,8 @@ from tests.faults import FULL, scaled
 from tests.faults.workers import load, workers
 from tests.histories import History
 from tests.oracle import expected
-from tests.projecting import append, assert_same, caught_up, run_sql, tables, until
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, tables, until
 
-LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
 READS_PER_SECOND = 200
 
 

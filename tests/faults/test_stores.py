@@ -23,10 +23,8 @@ from tests.faults import scaled
 from tests.faults.workers import load, supervised, workers
 from tests.histories import History
 from tests.oracle import TABLES, expected
-from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, tables, until, working
 from tests.support.servers import Servers, forget_topics
-
-LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
 
 
 class Postgres:

@@ -15,9 +15,7 @@ from tests.faults import FULL, scaled
 from tests.faults.workers import load, supervised, workers
 from tests.histories import History
 from tests.oracle import expected
-from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
-
-LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, tables, until, working
 
 
 def history_of(settings: Settings, seed: int) -> History:

@@ -21,10 +21,8 @@ from schemas import topics
 from schemas.ids import Partition
 from tests.histories import History
 from tests.oracle import expected
-from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, tables, until, working
 from tests.support.foreign import append_foreign
-
-LIVE = "SELECT FROM chat.generations WHERE state = 'live'"
 
 
 async def projected(settings: Settings, steps: int, seed: int) -> History:

@@ -14,7 +14,7 @@ from infra import log_start
 from infra.cli import main
 from infra.settings import Settings
 from tests.histories import History
-from tests.projecting import append, caught_up, run_sql, until, working
+from tests.projecting import LIVE, append, caught_up, run_sql, until, working
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -24,7 +24,7 @@ async def projected(settings: Settings) -> History:
     await append(settings, history.steps(300))
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
     return history
 
 

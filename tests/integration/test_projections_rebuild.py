@@ -21,7 +21,7 @@ from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS, LAST_SEEN, USERS
 from tests.histories import Entry, History
 from tests.oracle import expected
-from tests.projecting import append, assert_same, caught_up, run_sql, tables, until, working
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, send, tables, until, working
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ async def test_a_rebuild_under_load_equals_the_live_tables_and_takes_their_place
     history = await live_history(settings, 1)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         building = asyncio.ensure_future(built(settings))
         while not building.done():
             await append(settings, history.steps(20))
@@ -80,7 +80,7 @@ async def test_records_that_only_an_index_refuses_are_found_by_a_rebuild_too(set
     history = await live_history(settings, 2, refused=True)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         new = await built(settings)
         await caught_up(settings, history.log, new.schema)
     reasons = await run_sql(
@@ -94,7 +94,7 @@ async def test_it_goes_on_where_it_was_interrupted_and_two_are_the_same(settings
     history = await live_history(settings, 3)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         for doing in ("filling", "filling to where the live tables were", "comparing"):
             await _interrupted(settings, doing)
             assert await states(settings) == {1: "live", 2: "building"}
@@ -128,7 +128,7 @@ async def test_what_was_compacted_is_passed_over_and_what_is_only_late_is_not(
     history = await live_history(settings, 8)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         again = history.log[Partition(USERS, 0)][-1]
         await append_in_a_transaction(settings, again)
         end = again.offset + 3
@@ -136,13 +136,13 @@ async def test_what_was_compacted_is_passed_over_and_what_is_only_late_is_not(
         await until(settings, f"SELECT FROM chat_g1.positions WHERE {of_users} AND next_offset = {end - 1}")
         await run_sql(settings, f"UPDATE chat_g1.positions SET next_offset = {end} WHERE {of_users}")
         filling = asyncio.Event()
-        apply = Lane.take
+        take = Lane.take
 
         async def late(lane: Lane, records: Sequence[Raw]) -> None:
             if lane.partition.topic in {USERS, LAST_SEEN}:
                 await filling.wait()
                 await asyncio.sleep(1)
-            await apply(lane, records)
+            await take(lane, records)
 
         monkeypatch.setattr(Lane, "take", late)
 
@@ -161,9 +161,7 @@ async def append_in_a_transaction(settings: Settings, entry: Entry) -> None:
     await producer.start()
     try:
         async with producer.transaction():
-            await producer.send(
-                entry.topic, entry.value, key=entry.key, partition=entry.partition, headers=list(entry.headers)
-            )
+            await send(producer, entry)
     finally:
         await producer.stop()
 
@@ -172,7 +170,7 @@ async def test_one_rebuild_leads(settings: Settings) -> None:
     history = await live_history(settings, 7)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         both = await asyncio.gather(built(settings), built(settings), return_exceptions=True)
     (led,) = [one for one in both if isinstance(one, Generation)]
     (other,) = [one for one in both if isinstance(one, Refusal)]
@@ -220,7 +218,7 @@ async def test_tables_that_differ_are_not_promoted(settings: Settings) -> None:
     history = await live_history(settings, 4)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         await run_sql(settings, "UPDATE chat_g1.messages SET content = 'tampered' WHERE seq = 1")
         with pytest.raises(
             Refusal, match=r"(?s)messages: \d+ rows only in the live tables, \d+ only in the new.*tampered"
@@ -236,7 +234,7 @@ async def test_a_new_dead_letter_stops_it(settings: Settings) -> None:
     history = await live_history(settings, 5)
     async with working(settings):
         await caught_up(settings, history.log)
-        await until(settings, "SELECT FROM chat.generations WHERE state = 'live'")
+        await until(settings, LIVE)
         await run_sql(settings, "DELETE FROM chat_g1.dead_letters WHERE topic = 'chat.conversations'")
         with pytest.raises(Refusal, match="records that the live tables hold cannot be applied any more"):
             await built(settings)
