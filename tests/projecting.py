@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
+import pytest
 
 from infra import kafka, log_start
 from infra.log_reader import LogReader
 from infra.settings import Settings
-from projections import worker
+from projections import faust_worker, worker
 from projections.log import PROJECTED
 from schemas.ids import Partition
 from schemas.times import write_time
@@ -48,15 +49,20 @@ async def send(producer: Any, entry: Entry) -> Any:
 
 @asynccontextmanager
 async def working(settings: Settings, instance: str | None = None) -> AsyncIterator["asyncio.Task[None]"]:
-    """Run a worker in this process; at the end it stops in order, and what it raised is raised."""
+    """Run a worker in this process; at the end it stops in order, and what it raised is raised.
+
+    Unlike a worker's own this process goes on: Faust has the time to let go of all it has, in a rebuild meanwhile too.
+    """
     stop = asyncio.Event()
-    task = asyncio.ensure_future(worker.work(settings, instance, stop))
-    try:
-        yield task
-    finally:
-        stop.set()
-        async with asyncio.timeout(20):
-            await task
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faust_worker, "STOP_SECONDS", 10)
+        task = asyncio.ensure_future(worker.work(settings, instance, stop))
+        try:
+            yield task
+        finally:
+            stop.set()
+            async with asyncio.timeout(20):
+                await task
 
 
 async def caught_up(settings: Settings, log: Mapping[Partition, Sequence[Any]], schema: str = "chat_g1") -> None:
