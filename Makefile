@@ -9,7 +9,10 @@
 
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
-PYTHON ?= python3
+# A distribution's own Python first: it is compiled with profile-guided optimisation, and one from pyenv usually is not
+# (docs/benchmarks/profiles.md has the difference).
+PYTHON ?= $(firstword $(foreach python,/usr/bin/python3 python3,$(shell \
+	$(python) -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>&- && echo $(python))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := infra/requirements
