@@ -13,7 +13,6 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,6 +23,7 @@ from infra.part import Part, StartError
 PR_SET_PDEATHSIG = 1
 PID_FILE = "chat.pid"
 LEFTOVER_SECONDS = 20
+AUTOGROUP = Path("/proc/self/autogroup")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,7 +52,7 @@ class Child:
                     user=part.account.uid if part.account else None,
                     group=part.account.gid if part.account else None,
                     extra_groups=[] if part.account else None,
-                    preexec_fn=_tie(part.orphan_signal),
+                    preexec_fn=_before_its_program(part),
                 )
         except OSError as error:
             raise StartError(f"{part.name} cannot start: {error}") from error
@@ -147,10 +147,23 @@ def leftover_of(directory: Path | None) -> running.Process | None:
     return None
 
 
-def _tie(orphan_signal: signal.Signals) -> Callable[[], None]:
-    """Return what the child runs before its program: tie its life to ours."""
-    # After the change of user, which would undo it.
-    return partial(die_with, os.getpid(), orphan_signal)
+def _before_its_program(part: Part) -> Callable[[], None]:
+    """Return what the child runs first, as the user that it is to be: that change would undo the tie."""
+    ours = os.getpid()
+
+    def prepare() -> None:
+        die_with(ours, part.orphan_signal)
+        if part.nice:
+            _stand_back(part.nice)
+
+    return prepare
+
+
+def _stand_back(nice: int) -> None:
+    os.nice(nice)
+    # Where Linux groups processes by their sessions, `nice` counts within one session only, and the group's among all.
+    with contextlib.suppress(OSError):
+        AUTOGROUP.write_text(str(nice))
 
 
 def die_with(parent: int, orphan_signal: signal.Signals) -> None:
