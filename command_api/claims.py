@@ -5,6 +5,8 @@ Looked for where it is cheapest: the digests of the conversation in memory, the 
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from command_api.kept import Known, digest
 from command_api.loads import Loads
 from infra.memory import Entry
@@ -16,7 +18,7 @@ from schemas.requests import SendMessage
 from schemas.times import Time, write_time
 
 
-class Sent(NamedTuple):
+class Sent(Struct, frozen=True, gc=False):
     """A message that is in the log and counts."""
 
     message_id: int

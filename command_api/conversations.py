@@ -37,9 +37,9 @@ class Conversations:
         self._tables.live.on_change(self._kept.drop)
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
+        """Take the next counted event of a conversation."""
         event = entry.event
-        if entry.partition.topic != CONVERSATIONS or not entry.counted or event is None:
+        if event is None:
             return
         known = self._kept.of_key(key_of(event) or "")
         if known is not None:

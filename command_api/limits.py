@@ -85,9 +85,7 @@ class Limits:
         self.reports = Window(clock, limit=reports_per_day, span=DAY, what="reports a day")
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
-        if not entry.counted:
-            return
+        """Take the next counted message or report."""
         match entry.event:
             case MessageSent(sender_id=user_id):
                 self.messages.count(user_id, entry.timestamp)

@@ -1,7 +1,10 @@
 """Send a message: check, append, observe; once for each (conversation, sender, client_id), however often tried."""
 
 import secrets
-from typing import NamedTuple
+from collections.abc import Awaitable
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from command_api.claims import Claims, First, Sent, first, sent
 from command_api.conversations import Conversations
@@ -24,7 +27,7 @@ Claim = tuple[int, int, str]
 """A client_id of a sender in a conversation."""
 
 
-class _Try(NamedTuple):
+class _Try(Struct, frozen=True):
     """One request to send, and whom to tell."""
 
     request: SendMessage
@@ -47,12 +50,12 @@ class Messages:
         self._under_way: dict[Claim, list[_Try]] = {}
         self._background = edge.background
 
-    async def send(self, request: SendMessage, deliver: Deliver[Sent], *, origin: object | None = None) -> None:
-        """Check and append; return when the message is in line, `deliver` is called with its outcome.
+    def send(self, request: SendMessage, deliver: Deliver[Sent], *, origin: object | None = None) -> Awaitable[None]:
+        """Check and append; the message is in line when that is done, `deliver` is called with its outcome.
 
         Raises ChatError when it is refused before the log. `origin` comes back on the tail's entry.
         """
-        await self._send(_Try(request, deliver, origin, MOST_TRIES))
+        return self._send(_Try(request, deliver, origin, MOST_TRIES))
 
     async def _send(self, trying: _Try) -> None:
         request = trying.request
@@ -61,14 +64,15 @@ class Messages:
         )
         known.member(request.user_id)
         with known:
-            await self._check(known, trying)
+            earlier = await self._claims.find(known, request.user_id, request.client_id) if request.client_id else None
+            if earlier is None and known.conversation.blocked:
+                await self._conversations.reach_end(known.partition)
+            await self._ids.ready()
+            self._claim(known, trying, earlier)
 
-    async def _check(self, known: Known, trying: _Try) -> None:
+    def _claim(self, known: Known, trying: _Try, earlier: First | None) -> None:
+        """Append, or find what is there already; nothing waits between the look and the line."""
         request = trying.request
-        earlier = await self._claims.find(known, request.user_id, request.client_id) if request.client_id else None
-        if earlier is None and known.conversation.blocked:
-            await self._conversations.reach_end(known.partition)
-        await self._ids.ready()  # from here on nothing waits until the record is in line
         client_id = request.client_id or secrets.token_hex(12)
         claim = (request.conversation_id, request.user_id, client_id)
         earlier = earlier or self._claims.recent(known, request.user_id, client_id)
@@ -121,7 +125,7 @@ class Messages:
 
     async def _retry(self, trying: _Try) -> None:
         try:
-            await self._send(trying._replace(left=trying.left - 1))
+            await self._send(replace(trying, left=trying.left - 1))
         except ChatError as error:
             trying.deliver(error)
 

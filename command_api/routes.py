@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -47,7 +48,7 @@ class WriteRoutes:
             asked = check({**_fields(asked), "client_id": client_id}, SendMessage)
 
         sent = await outcome(partial(self._write.messages.send, asked))
-        content = SentMessage(**{**sent._asdict(), "position": str(sent.position)})
+        content = SentMessage(**{**asdict(sent), "position": str(sent.position)})
         return answer(content, 201, {"Chat-Position": str(sent.position)})
 
     async def read(self, request: Request) -> Response:

@@ -8,9 +8,10 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.errors import KafkaError
+from msgspec import Struct
 
 from infra.clock import BrokerClock
 from infra.memory import Entry
@@ -36,7 +37,7 @@ Observed = Callable[[Entry | None], None]
 """Is called once: with the record when the tail brings it back, or with None when its outcome is unknown."""
 
 
-class _UnderWay(NamedTuple):
+class _UnderWay(Struct, frozen=True):
     event: Event
     sealed: Sealed
     observed: Observed
@@ -70,7 +71,7 @@ class Appender:
         self._understood = understood
         self._under_way: dict[str, _UnderWay] = {}
         tail.recognise(self._own)
-        tail.follow(Stage.ANSWER, self._observe)
+        tail.follow(Stage.ANSWER, self._observe, void=True)
 
     def append(self, event: AnyEvent, observed: Observed, *, origin: object | None = None) -> None:
         """Put `event` in line for the log, in the order of the calls.

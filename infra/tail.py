@@ -63,11 +63,12 @@ def _nothing(_: str, __: Any) -> None:
 
 
 class _Following(NamedTuple):
-    """A follower, and the kinds of events that it wants; none named: every record."""
+    """A follower, and the kinds of events that it wants; none named: every record. `void`: those that are void, too."""
 
     stage: Stage
     follower: Follower
     kinds: tuple[type[Struct], ...]
+    void: bool
 
 
 def remembered(partitions: int) -> int:
@@ -109,16 +110,19 @@ class Tail:
         self._acting: dict[Partition, int] = {}
         self._counts: Counter[str] = Counter()
         self._followers: list[_Following] = []
-        self._followers_of: dict[type, tuple[Follower, ...]] = {}
+        self._followers_of: dict[tuple[type, bool], tuple[Follower, ...]] = {}
         self._own: Own = _nothing
         self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self.positions: dict[Partition, int] = {}
         self.memories: dict[Partition, Memory] = {}
 
-    def follow(self, stage: Stage, follower: Follower, *kinds: type[Struct]) -> None:
-        """Call `follower` with every record from now on, or with those of some kinds of events only, void ones too."""
-        self._followers.append(_Following(stage, follower, kinds))
+    def follow(self, stage: Stage, follower: Follower, *kinds: type[Struct], void: bool = False) -> None:
+        """Call `follower` with every record that counts from now on, or with those of some kinds of events only.
+
+        `void`: with the ones that do not count, too; without kinds also with those that could not be decoded.
+        """
+        self._followers.append(_Following(stage, follower, kinds, void))
         self._followers.sort(key=lambda following: following.stage)
         self._followers_of.clear()
 
@@ -211,13 +215,14 @@ class Tail:
             self._clock.observe(record.timestamp)
             if memory is not None:
                 memory.add(entry)
-            kind = type(event)
-            for follower in self._followers_of.get(kind) or self._find_followers(kind):
+            kind = type(event), entry.counted
+            for follower in self._followers_of.get(kind) or self._find_followers(*kind):
                 follower(entry)
+            entry.origin = None  # it is remembered for long, and shall not keep a socket
 
-    def _find_followers(self, kind: type) -> tuple[Follower, ...]:
-        found = tuple(f.follower for f in self._followers if not f.kinds or kind in f.kinds)
-        self._followers_of[kind] = found
+    def _find_followers(self, kind: type, counted: bool) -> tuple[Follower, ...]:
+        found = tuple(f.follower for f in self._followers if (counted or f.void) and (not f.kinds or kind in f.kinds))
+        self._followers_of[kind, counted] = found
         return found
 
     def _of(self, *, conversations: bool) -> dict[Partition, int]:

@@ -73,7 +73,10 @@ class Writer:
             while line:
                 producer = self._producer
                 batch = producer.create_batch()
-                while line and batch.append(timestamp=None, **line[0]._asdict()) is not None:
+                while line:
+                    key, value, headers = line[0]
+                    if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                        break
                     line.popleft()
                 batch.close()
                 try:

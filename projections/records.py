@@ -61,9 +61,9 @@ def judged(records: Iterable[Raw], judge: Judge, partitions: int) -> list[Record
             judge.judge(raw.offset, None)
             found.append(Record(raw, bad.with_traceback(None)))
             continue
-        verdict, seq, _ = judge.judge(raw.offset, event)
-        if verdict is Verdict.COUNTED:
-            found.append(Record(raw, event, seq))
+        judgement = judge.judge(raw.offset, event)
+        if judgement.verdict is Verdict.COUNTED:
+            found.append(Record(raw, event, judgement.seq))
     return found
 
 

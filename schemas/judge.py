@@ -7,7 +7,8 @@ verdict: edges, projections, an analyst. Pure: no clock, no I/O. docs/decisions/
 
 from collections import deque
 from enum import StrEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from schemas.events import (
     ConversationBlocked,
@@ -39,7 +40,7 @@ class Verdict(StrEnum):
     STALE = "void: stale as_of"
 
 
-class Judgement(NamedTuple):
+class Judgement(Struct, frozen=True, gc=False):
     """A verdict; `seq` numbers a counted message, `first` is the id that counts instead of a duplicate's."""
 
     verdict: Verdict
@@ -69,7 +70,8 @@ class Judge:
 
     def judge(self, offset: int, event: Fact | None) -> Judgement:
         """Take the next record; None stands for one that could not be decoded. Offsets must only grow."""
-        self._forget(offset - WINDOW)
+        if self._order and self._order[0][0] < offset - WINDOW:
+            self._forget(offset - WINDOW)
         match event:
             case MessageSent():
                 return self._message(offset, event)

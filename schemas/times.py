@@ -1,6 +1,7 @@
 """Times: milliseconds since the epoch inside, RFC 3339 (section 5.6) in UTC with milliseconds and `Z` outside."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,17 +14,21 @@ Time = Annotated[
     ),
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def format_time(milliseconds: int) -> Time:
     """Write milliseconds since the epoch as `2026-01-31T12:00:00.000Z`."""
-    return write_time(_EPOCH + timedelta(milliseconds=milliseconds))
+    seconds, rest = divmod(milliseconds, 1_000)
+    return f"{_to_the_second(seconds)}.{rest:03}Z"
 
 
 def write_time(moment: datetime) -> Time:
     """Write an aware UTC datetime as `2026-01-31T12:00:00.000Z`."""
     return moment.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def read_time(text: Time) -> datetime:

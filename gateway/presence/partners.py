@@ -102,9 +102,9 @@ class Partners:
         return None if blocks is None else {user for user, bit in ((local, _MINE), (other, _THEIRS)) if blocks & bit}
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
+        """Take the next counted opening, block or unblock."""
         event = entry.event
-        if not isinstance(event, ConversationOpened | ConversationBlocked | ConversationUnblocked) or not entry.counted:
+        if not isinstance(event, ConversationOpened | ConversationBlocked | ConversationUnblocked):
             return
         pair = (event.user_id, event.other_user_id)
         saw = [self.sees(*pair), self.sees(*reversed(pair))]

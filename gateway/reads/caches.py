@@ -134,8 +134,8 @@ class Caches:
                 filling.outdated = True
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail: what it concerns is out of date."""
-        if not entry.counted or not (self._about or self._filling):
+        """Take the next event that counts: what it concerns is out of date."""
+        if not (self._about or self._filling):
             return
         match entry.event:
             case MessageSent() as event:

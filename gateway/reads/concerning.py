@@ -4,16 +4,15 @@ What the tail has seen and the read tables may lack, so that a GET can wait for 
 tail's records and how far the tables are. Bounded: what is forgotten too early is waited for by everybody.
 """
 
-from collections import OrderedDict
+from collections import defaultdict, deque
 from collections.abc import Mapping
-from typing import assert_never
 
 from infra.memory import Entry
 from schemas.events import (
     ConversationBlocked,
-    ConversationEvent,
     ConversationOpened,
     ConversationUnblocked,
+    Fact,
     MessageRead,
     MessageSent,
 )
@@ -27,20 +26,16 @@ class Concerning:
 
     def __init__(self, most: int = MOST_KEPT) -> None:
         self._most = most
-        self._oldest_first: OrderedDict[tuple[int, Partition], int] = OrderedDict()
-        self._of_user: dict[int, dict[Partition, int]] = {}
+        self._oldest_first: deque[tuple[int, Partition, int]] = deque()
+        self._of_user: defaultdict[int, dict[Partition, int]] = defaultdict(dict)
         self._everybody: dict[Partition, int] = {}
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
-        event = entry.event
-        if not entry.counted or not isinstance(event, ConversationEvent):
-            return
-        for user_id in concerned(event):
-            key = user_id, entry.partition
-            self._oldest_first[key] = entry.offset + 1
-            self._oldest_first.move_to_end(key)
-            self._of_user.setdefault(user_id, {})[entry.partition] = entry.offset + 1
+        """Take the next counted event of a conversation."""
+        partition, after = entry.partition, entry.offset + 1
+        for user_id in concerned(entry.event):
+            self._oldest_first.append((user_id, partition, after))
+            self._of_user[user_id][partition] = after
 
     def of(self, user_id: int) -> Mapping[Partition, int]:
         """Return what the tables must have passed before this user sees all that concerns them."""
@@ -52,21 +47,23 @@ class Concerning:
     def prune(self, stored: Mapping[Partition, int]) -> None:
         """Forget what the tables have passed, and the oldest beyond the bound."""
         while self._oldest_first:
-            (user_id, partition), offset = next(iter(self._oldest_first.items()))
+            user_id, partition, offset = self._oldest_first[0]
             passed = stored.get(partition, 0) >= offset
             if not passed and len(self._oldest_first) <= self._most:
                 return
+            self._oldest_first.popleft()
+            of_user = self._of_user[user_id]
+            if of_user[partition] != offset:  # there is a later one
+                continue
             if not passed:
                 self._everybody[partition] = max(offset, self._everybody.get(partition, 0))
-            del self._oldest_first[user_id, partition]
-            of_user = self._of_user[user_id]
             del of_user[partition]
             if not of_user:
                 del self._of_user[user_id]
 
 
-def concerned(event: ConversationEvent) -> tuple[int, ...]:
-    """Return who wrote an event or is pushed it."""
+def concerned(event: Fact | None) -> tuple[int, ...]:
+    """Return who wrote an event of a conversation or is pushed it; nobody for any other."""
     match event:
         case MessageSent():
             return event.sender_id, event.recipient_id
@@ -77,7 +74,7 @@ def concerned(event: ConversationEvent) -> tuple[int, ...]:
         case ConversationBlocked() | ConversationUnblocked():
             return (event.user_id,)
         case _:
-            assert_never(event)
+            return ()
 
 
 def later(some: Mapping[Partition, int], others: Mapping[Partition, int]) -> dict[Partition, int]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 
 from gateway.reads.concerning import concerned
 from infra.memory import Entry, Memory
-from schemas.events import ConversationEvent
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS
 
@@ -23,11 +22,8 @@ class Recent:
         self._added = 0
 
     def fold(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
-        event = entry.event
-        if not isinstance(event, ConversationEvent) or not entry.counted:
-            return
-        for user_id in concerned(event):
+        """Take the next counted event of a conversation."""
+        for user_id in concerned(entry.event):
             entries = self._of_user.get(user_id)
             if entries is None:
                 self._of_user[user_id] = [entry]

@@ -13,7 +13,6 @@ from command_api.reads import ReadMarked
 from command_api.service import WriteSide
 from gateway.presence.admission import Admission
 from gateway.sockets.session import Session
-from infra import trace
 from infra.memory import Entry
 from schemas import frames, requests
 from schemas.errors import ChatError, Code, forbidden, invalid
@@ -107,7 +106,6 @@ class Commands:
             content_type=frame.content_type,
             client_id=frame.client_id,
         )
-        trace.bring(None)
         await self._write.messages.send(request, deliver, origin=session)
 
     async def _mark(self, client: Client, frame: requests.ReadFrame) -> None:
@@ -134,7 +132,6 @@ class Commands:
             else:
                 session.ack(*outcome.position, read)
 
-        trace.bring(None)
         await self._write.reads.mark(client.user_id, frame.message_id, deliver, origin=session)
 
     async def _type(self, client: Client, frame: requests.TypingFrame) -> None:

@@ -7,6 +7,7 @@ in wire.py.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from gateway.sockets.commands import Commands, error_frame
@@ -54,7 +55,6 @@ class Connection:
 
     __slots__ = (
         "_batch",
-        "_writer",
         "beats",
         "ended",
         "expires_at",
@@ -79,8 +79,7 @@ class Connection:
         self.turn = 0
         self.beats = 0
         self.ended = False
-        self.session = Session(user_id, socket_id, self._wake)
-        self._writer = writer
+        self.session = Session(user_id, socket_id, partial(writer.soon, self))
         self._batch = batch
         wire.on_writable = self.flush
 
@@ -126,6 +125,3 @@ class Connection:
         """End it without a word."""
         self.ended = True
         self.wire.transport.abort()
-
-    def _wake(self) -> None:
-        self._writer.soon(self)

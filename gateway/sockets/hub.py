@@ -24,7 +24,6 @@ from schemas.events import (
     MessageRead,
     MessageSent,
 )
-from schemas.topics import CONVERSATIONS
 
 log = logging.getLogger(__name__)
 
@@ -71,23 +70,18 @@ class Hub:
                 session.tell(frame)
 
     def push(self, entry: Entry) -> None:
-        """Take the next record of the tail."""
-        if entry.partition.topic != CONVERSATIONS:
-            return
-        event = entry.event
-        if entry.counted:
-            match event:
-                case MessageSent():
-                    self._message(entry, event)
-                case MessageRead():
-                    self._read(entry, event)
-                case ConversationOpened():
-                    self._opened(entry, event)
-                case ConversationBlocked() | ConversationUnblocked():
-                    self._give(entry, event.user_id, durable.block(event, _position(entry)))
-                case _:
-                    pass
-        entry.origin = None  # the tail remembers the entry for long; it shall not keep the socket
+        """Take the next counted event of a conversation."""
+        match entry.event:
+            case MessageSent() as event:
+                self._message(entry, event)
+            case MessageRead() as event:
+                self._read(entry, event)
+            case ConversationOpened() as event:
+                self._opened(entry, event)
+            case ConversationBlocked() | ConversationUnblocked() as event:
+                self._give(entry, event.user_id, durable.block(event, _position(entry)))
+            case _:
+                pass
 
     def _message(self, entry: Entry, event: MessageSent) -> None:
         sessions = self._of_user.get(event.recipient_id)

@@ -165,7 +165,8 @@ class Live:
             self._hub.add(session)
             self._heartbeats.add(connection)
             self.presence.greet([session], connection.user_id)
-            await connection.serve(receive, self._commands)
+            # In a task of its own: each frame would otherwise come down through all that is around this call.
+            await asyncio.create_task(connection.serve(receive, self._commands))
         except ChatError as error:
             connection.end(connecting.close_code(error), error)
         except Exception as error:

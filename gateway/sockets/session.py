@@ -24,6 +24,10 @@ class Slot:
     def __init__(self) -> None:
         self.frame: bytes | None = None
 
+    def __len__(self) -> int:
+        """What it adds to the bytes that wait."""
+        return 0
+
 
 class Given(NamedTuple):
     """A durable frame, or the ack of one's own message, and the place of its record."""
@@ -69,9 +73,13 @@ class Session:
     def catching_up(self) -> bool:
         return self._held is not None
 
-    def tell(self, frame: bytes) -> None:
-        """Queue a frame that has no place in the log."""
-        self._put(frame)
+    def tell(self, frame: bytes | Slot) -> None:
+        """Queue a frame behind all that wait, whatever its place in the log."""
+        queue = self._queue
+        queue.append(frame)
+        self._waiting += len(frame)
+        if len(queue) == 1 or self._waiting > self._allowed:
+            self.wake()
 
     def give(self, partition: int, offset: int, frame: bytes | Slot) -> None:
         """Queue the durable frame of a record that the tail has just brought, unless the client has it or an ack."""
@@ -80,7 +88,7 @@ class Session:
         if self._held is not None:
             self._hold(self._held, Given(partition, offset, frame))
         elif self._ahead is None or offset >= self._ahead.get(partition, 0):
-            self._put(frame)
+            self.tell(frame)
 
     def ack(self, partition: int, offset: int, frame: bytes) -> None:
         """Queue the answer to this client's own command; a retry's repeats an old place, and waits for a catch-up."""
@@ -88,7 +96,7 @@ class Session:
         if self._held is not None:
             self._hold(self._held, Given(partition, offset, frame, ack=True))
         else:
-            self._put(frame)
+            self.tell(frame)
 
     def hold(self) -> None:
         """Begin a catch-up: durable frames and acks are held back until `release`."""
@@ -101,7 +109,7 @@ class Session:
         this edge's tail; what is below it is dropped for good. The ack of a message takes the place of its frame.
         """
         held, self._held = self._held or [], None
-        self._waiting -= sum(_size(given.frame) for given in held)
+        self._waiting -= sum(len(given.frame) for given in held)
         acks: defaultdict[tuple[int, int], list[bytes | Slot]] = defaultdict(list)
         for given in held:
             if given.ack:
@@ -109,17 +117,17 @@ class Session:
         before = self._waiting
         for given in missed:
             for frame in acks.pop((given.partition, given.offset), None) or (given.frame,):
-                self._put(frame)
+                self.tell(frame)
         self._allowed += self._waiting - before
         self._ahead = _beyond(floor, tail)
         late = []
         for given in held:
             if given.offset >= floor[given.partition]:
-                self._put(given.frame)
+                self.tell(given.frame)
             elif given.ack and (given.partition, given.offset) in acks:
                 late.append(given.frame)
         for frame in late:
-            self._put(frame)
+            self.tell(frame)
 
     def positions(self, tail: Positions) -> Positions:
         """Return how far this client has been given everything: the tail's positions, but never below the floor."""
@@ -139,7 +147,7 @@ class Session:
                 break
             taken.append(frame)
             size += len(frame)
-            self._waiting -= _size(item)
+            self._waiting -= len(item)
         del queue[: len(taken)]
         if not queue and self._held is None:
             self._allowed = MOST_WAITING
@@ -147,20 +155,9 @@ class Session:
 
     def _hold(self, held: list[Given], given: Given) -> None:
         held.append(given)
-        self._waiting += _size(given.frame)
+        self._waiting += len(given.frame)
         if self.overflowing:
             self.wake()
-
-    def _put(self, frame: bytes | Slot) -> None:
-        queue = self._queue
-        self._waiting += _size(frame)
-        queue.append(frame)
-        if len(queue) == 1 or self.overflowing:
-            self.wake()
-
-
-def _size(frame: bytes | Slot) -> int:
-    return len(frame) if isinstance(frame, bytes) else 0
 
 
 def _beyond(some: Positions, tail: Positions) -> dict[int, int] | None:

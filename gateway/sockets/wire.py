@@ -7,6 +7,7 @@ with `uvicorn_options`; what is sent and why is in connection.py.
 import logging
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -47,7 +48,8 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
 class Wire(WebSocketsSansIOProtocol):
     """One client's WebSocket. `heard` is the loop's time when its last bytes came in.
 
-    `stuck_since`: since when it has not taken what was written; infinity while it does.
+    `congested`: the peer reads more slowly than we write; `on_writable` is called when that is over. `stuck_since`:
+    since when; infinity while it is not.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -58,14 +60,10 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.queue = Inbox(self.loop)  # type: ignore[assignment]  # all of a queue that uvicorn uses
         self.heard = self.loop.time()
+        self.congested = False
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
         self._pong = b""
-
-    @property
-    def congested(self) -> bool:
-        """Whether the peer reads more slowly than we write; `on_writable` is called when that is over."""
-        return not self.writable.is_set()
 
     @property
     def gone(self) -> bool:
@@ -160,10 +158,12 @@ class Wire(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.congested = True
         self.stuck_since = self.loop.time()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.congested = False
         self.stuck_since = math.inf
         if self._pong:
             pong, self._pong = self._pong, b""
@@ -189,6 +189,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.transport.close()
 
 
+@lru_cache(maxsize=1_000)
 def _header(length: int) -> bytes:
     """Return the head of an unmasked, unfragmented text frame (RFC 6455, section 5.2)."""
     if length < 126:

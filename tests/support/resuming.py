@@ -80,12 +80,13 @@ class Edge:
         self.memories[entry.partition].add(entry)
         if entry.counted:
             self.fold(entry)
-        self.recent.fold(entry)
+            self.recent.fold(entry)
         origin = self.waiting.pop((number, at), None)
         if origin is not None:
             entry.origin = origin
             origin.ack(number, at, ack(entry))
-        self.hub.push(entry)
+        if entry.counted:
+            self.hub.push(entry)
 
     async def connect(self, cursor: str | None, positions: str) -> None:
         """Begin a session as the door does (gateway/sockets/live.py)."""

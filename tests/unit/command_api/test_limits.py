@@ -6,9 +6,9 @@ from command_api.limits import DAY, MINUTE, Limits, Window
 from infra.clock import BrokerClock
 from infra.memory import Entry
 from schemas.errors import ChatError, Code
-from schemas.events import AnyEvent, MessageSent, ReportFiled
+from schemas.events import AnyEvent
 from schemas.ids import Partition
-from schemas.judge import COUNTED, Judgement, Verdict
+from schemas.judge import COUNTED, Judgement
 from tests.support.examples import EXAMPLES
 
 ADA, BOB = 12, 7  # the sender of the example message, and its recipient
@@ -119,14 +119,4 @@ def test_the_log_is_counted_by_sender_and_by_reporter(clock: Clock) -> None:
     clock.time = START + DAY - 1
     refused(limits.reports, BOB)
     clock.time = START + DAY
-    limits.reports.check(BOB)
-
-
-@pytest.mark.parametrize("verdict", [Verdict.DUPLICATE, Verdict.BLOCKED, Verdict.STALE])
-def test_what_is_void_does_not_count(clock: Clock, verdict: Verdict) -> None:
-    limits = Limits(clock, messages_per_minute=1, reports_per_day=1)
-    for event in EXAMPLES:
-        if isinstance(event, MessageSent | ReportFiled):
-            limits.fold(entry(event, Judgement(verdict)))
-    limits.messages.check(ADA)
     limits.reports.check(BOB)

@@ -15,7 +15,7 @@ from schemas.events import (
     UserUpdated,
 )
 from schemas.ids import Partition
-from schemas.judge import COUNTED, Judgement, Verdict
+from schemas.judge import COUNTED, Judgement
 
 TIME = "2026-01-01T00:00:00.000Z"
 PARTITION = Partition("chat.conversations", 0)
@@ -77,11 +77,6 @@ def test_an_event_takes_with_it_what_it_concerns_and_nothing_else(
 ) -> None:
     caches.fold(entry(event))
     assert {key for key in ALL if caches.get(key) is None} == outdated
-
-
-def test_a_void_record_changes_nothing(caches: Caches) -> None:
-    caches.fold(entry(SENT, Judgement(Verdict.BLOCKED)))
-    assert all(caches.get(key) for key in ALL)
 
 
 @pytest.mark.parametrize("event", [SENT, RENAMED])

@@ -6,7 +6,7 @@ from gateway.reads.concerning import Concerning, concerned, later
 from infra.memory import Entry
 from schemas.events import CONVERSATION_EVENTS, AnyEvent, ConversationEvent
 from schemas.ids import Partition
-from schemas.judge import COUNTED, Judgement, Verdict
+from schemas.judge import COUNTED, Judgement
 from tests.support.examples import EXAMPLES
 
 ADA, BOB = 12, 7  # who sends in the examples, and who reads, blocks and reports
@@ -45,13 +45,6 @@ def test_the_tables_must_have_passed_the_last_record_of_each_partition() -> None
     concerning.fold(entry(BY_TYPE["MessageSent"], 9, SECOND))
     assert concerning.of(ADA) == {FIRST: 7, SECOND: 10}
     assert concerning.of(1) == {}
-
-
-@pytest.mark.parametrize("verdict", [Verdict.DUPLICATE, Verdict.BLOCKED, Verdict.STALE])
-def test_void_records_concern_nobody(verdict: Verdict) -> None:
-    concerning = Concerning()
-    concerning.fold(entry(BY_TYPE["MessageSent"], 5, judgement=Judgement(verdict)))
-    assert concerning.of(ADA) == {}
 
 
 def test_other_topics_and_bad_records_concern_nobody() -> None:

@@ -6,7 +6,7 @@ from gateway.resuming import recent as module
 from gateway.resuming.recent import Recent
 from infra.memory import Memory
 from schemas.events import AsOf, ConversationBlocked, ConversationEvent, MessageSent
-from schemas.judge import COUNTED, Judgement, Verdict
+from schemas.judge import COUNTED, Judgement
 from tests.support.live_parts import PARTITION, TIME, Clock, Log
 
 REMEMBERED = 3
@@ -61,11 +61,6 @@ def test_only_what_is_asked_for_is_found(world: World) -> None:
 def test_a_block_is_the_blockers_own(world: World) -> None:
     world.happens(ConversationBlocked(conversation_id=5, user_id=1, other_user_id=2, blocked_at=TIME))
     assert (world.offsets(1), world.offsets(2)) == ([0], [])
-
-
-def test_what_is_void_is_not_found(world: World) -> None:
-    world.sends(judgement=Judgement(Verdict.BLOCKED))
-    assert world.offsets(1) == []
 
 
 def test_it_covers_what_the_memory_does(world: World) -> None:
