@@ -18,6 +18,7 @@ class LogReader:
 
     def __init__(self, settings: Settings) -> None:
         self._consumer: Any = kafka.consumer(settings)
+        self._reading: dict[TopicPartition, Partition] = {}
 
     async def start(self) -> None:
         """Connect; KafkaError when there is no broker."""
@@ -28,7 +29,8 @@ class LogReader:
 
     def read_from(self, positions: Mapping[Partition, int]) -> None:
         """Read these partitions, and no others, from these offsets on."""
-        self._consumer.assign([TopicPartition(*partition) for partition in positions])
+        self._reading = {TopicPartition(*partition): partition for partition in positions}
+        self._consumer.assign(list(self._reading))
         for partition, offset in positions.items():
             self._consumer.seek(TopicPartition(*partition), offset)
 
@@ -41,7 +43,7 @@ class LogReader:
             found = await self._consumer.getmany(timeout_ms=int(wait * 1_000), max_records=most)
         except OffsetOutOfRangeError as error:
             raise OutOfLog({Partition(*partition): offset for partition, offset in error.args[0].items()}) from error
-        return {Partition(*partition): records for partition, records in found.items()}
+        return {self._reading[partition]: records for partition, records in found.items()}
 
     async def following(self, partition: Partition, offset: int) -> int | None:
         """Return the offset of the first record from `offset` on, None where the log has none; reads nothing else.

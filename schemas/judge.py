@@ -52,13 +52,27 @@ COUNTED = Judgement(Verdict.COUNTED)
 _STALE = Judgement(Verdict.STALE)
 _BLOCKED = Judgement(Verdict.BLOCKED)
 
-Claim = tuple[int, str] | None
-"""What can be claimed once: (user, client_id) of a message or report, or None for the opening of a pair."""
 
-Claimed = tuple[Claim, int]
-"""A counted claim and its id."""
+class Claimed(Struct, frozen=True, gc=False):
+    """A counted record that claimed what can be claimed once: a user's client_id, or (user 0) the opening of a pair."""
 
-Evidence = tuple[int, ConversationBlocked | ConversationUnblocked | Claimed]
+    offset: int
+    key: str
+    user_id: int
+    client_id: str
+    id: int
+
+
+class Changed(Struct, frozen=True, gc=False):
+    """A block, or the end of one."""
+
+    offset: int
+    key: str
+    event: ConversationBlocked | ConversationUnblocked
+
+
+Evidence = Claimed | Changed
+"""Not looked at by the garbage collector: a window holds tens of thousands, and nothing in them points back."""
 
 
 class Judge:
@@ -66,21 +80,22 @@ class Judge:
 
     def __init__(self) -> None:
         self._evidence: dict[str, deque[Evidence]] = {}
-        self._order: deque[tuple[int, str]] = deque()
+        self._order: deque[Evidence] = deque()
 
     def judge(self, offset: int, event: Fact | None) -> Judgement:
         """Take the next record; None stands for one that could not be decoded. Offsets must only grow."""
-        if self._order and self._order[0][0] < offset - WINDOW:
+        if self._order and self._order[0].offset < offset - WINDOW:
             self._forget(offset - WINDOW)
         match event:
             case MessageSent():
                 return self._message(offset, event)
             case ConversationOpened():
-                return self._claim(offset, event, None, event.conversation_id)
+                return self._claim(event, Claimed(offset, key_of(event) or "", 0, "", event.conversation_id))
             case ReportFiled():
-                return self._claim(offset, event, (event.user_id, event.client_id), event.report_id)
+                key = key_of(event) or ""
+                return self._claim(event, Claimed(offset, key, event.user_id, event.client_id, event.report_id))
             case ConversationBlocked() | ConversationUnblocked():
-                self._remember(offset, key_of(event) or "", event)
+                self._remember(Changed(offset, key_of(event) or "", event))
                 return COUNTED
             case _:
                 return COUNTED
@@ -89,52 +104,52 @@ class Judge:
         if not 0 <= offset - event.as_of.offset <= LIMIT:
             return _STALE
         key = key_of(event) or ""
-        claim = (event.sender_id, event.client_id)
         blockers: set[int] = set()
         counted = 0
-        for entry in self._since(key, event.as_of.offset):
-            match entry:
-                case ConversationBlocked():
-                    blockers.add(entry.user_id)
-                case ConversationUnblocked():
-                    blockers.discard(entry.user_id)
-                case (None, _):
-                    continue
-                case (claimed, first):
-                    if claimed == claim:
-                        return Judgement(Verdict.DUPLICATE, first=first)
+        for evidence in self._since(key, event.as_of.offset):
+            if isinstance(evidence, Claimed):
+                if evidence.user_id == event.sender_id and evidence.client_id == event.client_id:
+                    return Judgement(Verdict.DUPLICATE, first=evidence.id)
+                if evidence.user_id:
                     counted += 1
+            elif isinstance(evidence.event, ConversationBlocked):
+                blockers.add(evidence.event.user_id)
+            else:
+                blockers.discard(evidence.event.user_id)
         if blockers:
             return _BLOCKED
-        self._remember(offset, key, (claim, event.message_id))
+        self._remember(Claimed(offset, key, event.sender_id, event.client_id, event.message_id))
         return Judgement(Verdict.COUNTED, seq=event.as_of.seq + counted + 1)
 
-    def _claim(self, offset: int, event: ConversationOpened | ReportFiled, claim: Claim, claimed_id: int) -> Judgement:
-        if not 0 <= offset - event.as_of.offset <= LIMIT:
+    def _claim(self, event: ConversationOpened | ReportFiled, claim: Claimed) -> Judgement:
+        if not 0 <= claim.offset - event.as_of.offset <= LIMIT:
             return _STALE
-        key = key_of(event) or ""
-        for entry in self._since(key, event.as_of.offset):
-            if isinstance(entry, tuple) and entry[0] == claim:
-                return Judgement(Verdict.DUPLICATE, first=entry[1])
-        self._remember(offset, key, (claim, claimed_id))
+        for evidence in self._since(claim.key, event.as_of.offset):
+            if (
+                isinstance(evidence, Claimed)
+                and evidence.user_id == claim.user_id
+                and evidence.client_id == claim.client_id
+            ):
+                return Judgement(Verdict.DUPLICATE, first=evidence.id)
+        self._remember(claim)
         return COUNTED
 
-    def _since(self, key: str, start: int) -> list[ConversationBlocked | ConversationUnblocked | Claimed]:
+    def _since(self, key: str, start: int) -> list[Evidence]:
         found = []
-        for offset, entry in reversed(self._evidence.get(key, ())):
-            if offset < start:
+        for evidence in reversed(self._evidence.get(key, ())):
+            if evidence.offset < start:
                 break
-            found.append(entry)
+            found.append(evidence)
         found.reverse()
         return found
 
-    def _remember(self, offset: int, key: str, entry: ConversationBlocked | ConversationUnblocked | Claimed) -> None:
-        self._evidence.setdefault(key, deque()).append((offset, entry))
-        self._order.append((offset, key))
+    def _remember(self, evidence: Evidence) -> None:
+        self._evidence.setdefault(evidence.key, deque()).append(evidence)
+        self._order.append(evidence)
 
     def _forget(self, before: int) -> None:
-        while self._order and self._order[0][0] < before:
-            _, key = self._order.popleft()
+        while self._order and self._order[0].offset < before:
+            key = self._order.popleft().key
             of_key = self._evidence[key]
             of_key.popleft()
             if not of_key:

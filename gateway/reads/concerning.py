@@ -7,6 +7,8 @@ tail's records and how far the tables are. Bounded: what is forgotten too early 
 from collections import defaultdict, deque
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from infra.memory import Entry
 from schemas.events import (
     ConversationBlocked,
@@ -21,12 +23,18 @@ from schemas.ids import Partition
 MOST_KEPT = 200_000
 
 
+class _Concern(Struct, frozen=True, gc=False):
+    user_id: int
+    partition: Partition
+    after: int
+
+
 class Concerning:
     """For each user and partition the offset after the last record that concerns them."""
 
     def __init__(self, most: int = MOST_KEPT) -> None:
         self._most = most
-        self._oldest_first: deque[tuple[int, Partition, int]] = deque()
+        self._oldest_first: deque[_Concern] = deque()
         self._of_user: defaultdict[int, dict[Partition, int]] = defaultdict(dict)
         self._everybody: dict[Partition, int] = {}
 
@@ -34,7 +42,7 @@ class Concerning:
         """Take the next counted event of a conversation."""
         partition, after = entry.partition, entry.offset + 1
         for user_id in concerned(entry.event):
-            self._oldest_first.append((user_id, partition, after))
+            self._oldest_first.append(_Concern(user_id, partition, after))
             self._of_user[user_id][partition] = after
 
     def of(self, user_id: int) -> Mapping[Partition, int]:
@@ -47,19 +55,19 @@ class Concerning:
     def prune(self, stored: Mapping[Partition, int]) -> None:
         """Forget what the tables have passed, and the oldest beyond the bound."""
         while self._oldest_first:
-            user_id, partition, offset = self._oldest_first[0]
-            passed = stored.get(partition, 0) >= offset
+            oldest = self._oldest_first[0]
+            passed = stored.get(oldest.partition, 0) >= oldest.after
             if not passed and len(self._oldest_first) <= self._most:
                 return
             self._oldest_first.popleft()
-            of_user = self._of_user[user_id]
-            if of_user[partition] != offset:  # there is a later one
+            of_user = self._of_user[oldest.user_id]
+            if of_user[oldest.partition] != oldest.after:  # there is a later one
                 continue
             if not passed:
-                self._everybody[partition] = max(offset, self._everybody.get(partition, 0))
-            del of_user[partition]
+                self._everybody[oldest.partition] = max(oldest.after, self._everybody.get(oldest.partition, 0))
+            del of_user[oldest.partition]
             if not of_user:
-                del self._of_user[user_id]
+                del self._of_user[oldest.user_id]
 
 
 def concerned(event: Fact | None) -> tuple[int, ...]:
