@@ -45,7 +45,6 @@ def config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         app,
         lifespan="off",
         loop="none",
-        http="httptools",
         **uvicorn_options(settings),
         # Both would write a socket's address with its token.
         access_log=False,

@@ -121,7 +121,17 @@ class Connection:
         """Another socket of the same client took this one's place."""
         self.end(1000)
 
+    def gone(self) -> None:
+        """Break the circles: what is gone is freed at once, and not when the garbage collector looks for circles."""
+        self.ended = True
+        self.wire.on_writable = None
+        self.session.wake = _nobody
+
     def cut(self) -> None:
         """End it without a word."""
         self.ended = True
         self.wire.transport.abort()
+
+
+def _nobody() -> None:
+    """Nobody writes any more."""

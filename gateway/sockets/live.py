@@ -143,7 +143,11 @@ class Live:
         connection = Connection(
             wire, self._writer, identity.user_id, ids.take(), expires_at=identity.expires_at, batch=asked.batch
         )
-        await self._admission.open(connection, cursor.socket_id if cursor else None)
+        try:
+            await self._admission.open(connection, cursor.socket_id if cursor else None)
+        except BaseException:
+            connection.gone()
+            raise
         return Admitted(connection, cursor, reason)
 
     async def _serve(
@@ -176,7 +180,7 @@ class Live:
             self._gone(connection)
 
     def _gone(self, connection: Connection) -> None:
-        connection.ended = True
+        connection.gone()
         self._connections.discard(connection)
         self._heartbeats.remove(connection)
         self._resume.abandon(connection.session)

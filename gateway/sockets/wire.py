@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
@@ -36,8 +37,9 @@ _quiet.setLevel(logging.WARNING)  # one line for each connection would be the mo
 
 
 def uvicorn_options(settings: Settings) -> dict[str, Any]:
-    """Return what uvicorn has to be told for sockets: this class, the largest frame, and that we ping by ourselves."""
+    """Return what uvicorn has to be told for sockets: these classes, the largest frame, that we ping by ourselves."""
     return {
+        "http": Handshakes,
         "ws": Wire,
         "ws_max_size": MAX_BYTES,
         "ws_ping_interval": None,
@@ -45,11 +47,22 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+class Handshakes(HttpToolsProtocol):
+    """uvicorn's HTTP; it and its parser hold each other, and it forgets that where a socket takes over."""
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does when a connection ends
+
+
 class Wire(WebSocketsSansIOProtocol):
     """One client's WebSocket. `heard` is the loop's time when its last bytes came in.
 
     `congested`: the peer reads more slowly than we write; `on_writable` is called when that is over. `stuck_since`:
     since when; infinity while it is not.
+
+    Nothing that is left of a socket points back at itself, so that it is freed when it ends, and not when somebody
+    looks for circles: that stops all others meanwhile.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -113,7 +126,14 @@ class Wire(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         self.scope["extensions"][KEY] = {"wire": self}
-        await super().run_asgi()
+        try:
+            await super().run_asgi()
+        finally:
+            del self.scope["extensions"][KEY]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.conn.parser.close()  # a generator, whose frame holds `conn` in turn
 
     def data_received(self, data: bytes) -> None:
         self.heard = self.loop.time()

@@ -1,6 +1,7 @@
 """Sockets on real servers: resumes over edges and out of the tables, places, presence, tokens, slow readers, stops."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,7 +12,11 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.server import ServerProtocol
 
+from gateway.sockets import wire as uvicorns
+from gateway.sockets.connection import Connection
+from gateway.sockets.session import Session
 from infra import log_start
 from infra.log_reader import LogReader
 from infra.settings import Settings
@@ -113,6 +118,38 @@ async def pair(module_settings: Settings, edges: tuple[str, str]) -> AsyncIterat
 
 
 Pair = tuple[Client, Client, int]
+
+
+async def test_what_is_left_of_a_socket_is_freed_when_it_ends(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+    _, bert, conversation = pair
+
+    ours = uvicorns.Handshakes | uvicorns.Wire | ServerProtocol | Connection | Session
+
+    def left() -> int:
+        return sum(isinstance(found, ours) for found in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = left()
+        ended = [await dial(edges[0], bert.user) for _ in range(3)]
+        for socket in ended:
+            await socket.frame()
+        await ended[0].tell("message", conversation_id=conversation, content="hi", client_id="c")
+        await ended[0].until("ack")
+        assert left() > before, "they are not in this process"
+        await cut(ended[0])
+        await ended[1].connection.close()
+        await ended[2].connection.send(b"binary")
+        assert (await ended[2].closed())[0] == 1003
+        refused = await dial(edges[0], bert.user, "&cursor=0")
+        await refused.until("resync")
+        await cut(refused)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while left() > before:
+                await asyncio.sleep(0.05)
+    finally:
+        gc.enable()
 
 
 async def test_a_gap_is_told_at_another_edge(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
