@@ -1,8 +1,10 @@
 """What the tail lately brought for each user: an index over its memory, so that a short gap costs what was missed.
 
-Bounded by the memory itself. Catch-ups read it (resume.py).
+Bounded by the memory itself, and forgotten with it, a little at each record: going through all users at once would stop
+everybody meanwhile. Catch-ups read it (resume.py).
 """
 
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 
 from gateway.reads.concerning import concerned
@@ -10,28 +12,26 @@ from infra.memory import Entry, Memory
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS
 
-SWEEP_EVERY = 20_000
-
 
 class Recent:
     """The remembered records of `chat.conversations` by the users they concern."""
 
     def __init__(self, memories: Mapping[Partition, Memory]) -> None:
         self._memories = memories
-        self._of_user: dict[int, list[Entry]] = {}
-        self._added = 0
+        self._of_user: OrderedDict[int, deque[Entry]] = OrderedDict()
 
     def fold(self, entry: Entry) -> None:
         """Take the next counted event of a conversation."""
         for user_id in concerned(entry.event):
             entries = self._of_user.get(user_id)
             if entries is None:
-                self._of_user[user_id] = [entry]
+                entries = self._of_user[user_id] = deque()
             else:
-                entries.append(entry)
-        self._added += 1
-        if self._added >= SWEEP_EVERY:
-            self._sweep()
+                self._of_user.move_to_end(user_id)
+                while entries and self._forgotten(entries[0]):
+                    entries.popleft()
+            entries.append(entry)
+        self._forget_the_silent()
 
     def covers(self, start: Mapping[int, int]) -> bool:
         """Tell whether everything from these offsets on is remembered."""
@@ -47,14 +47,13 @@ class Recent:
             if entry.offset >= start[entry.partition.partition]:
                 yield entry
 
-    def _sweep(self) -> None:
-        """Let go of what the memory has forgotten."""
-        self._added = 0
-        begins = {partition: memory.begin for partition, memory in self._memories.items()}
-        for user_id, entries in list(self._of_user.items()):
-            if entries[0].offset < begins[entries[0].partition]:
-                kept = [entry for entry in entries if entry.offset >= begins[entry.partition]]
-                if kept:
-                    self._of_user[user_id] = kept
-                else:
-                    del self._of_user[user_id]
+    def _forget_the_silent(self) -> None:
+        """Let go of those users of whom the memory has nothing any more; who was heard of last comes last."""
+        while self._of_user:
+            user_id, entries = next(iter(self._of_user.items()))
+            if not self._forgotten(entries[-1]):
+                return
+            del self._of_user[user_id]
+
+    def _forgotten(self, entry: Entry) -> bool:
+        return entry.offset < self._memories[entry.partition].begin

@@ -2,7 +2,6 @@
 
 import pytest
 
-from gateway.resuming import recent as module
 from gateway.resuming.recent import Recent
 from infra.memory import Memory
 from schemas.events import AsOf, ConversationBlocked, ConversationEvent, MessageSent
@@ -70,10 +69,10 @@ def test_it_covers_what_the_memory_does(world: World) -> None:
     assert not world.recent.covers({0: 1})
 
 
-def test_what_the_memory_forgot_is_let_go(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SWEEP_EVERY", 5)
+def test_what_the_memory_forgot_is_let_go(world: World) -> None:
     world.sends(8, 9)
-    for _ in range(4):
+    world.sends(8, 1)
+    for _ in range(REMEMBERED):
         world.sends()
-    assert world.offsets(1) == [2, 3, 4]
-    assert world.offsets(8) == []
+    assert (world.offsets(1), world.offsets(8), world.offsets(9)) == ([2, 3, 4], [], [])
+    assert {user: len(entries) for user, entries in world.recent._of_user.items()} == {1: REMEMBERED, 2: REMEMBERED}
