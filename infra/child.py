@@ -13,6 +13,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,6 @@ from infra.part import Part, StartError
 PR_SET_PDEATHSIG = 1
 PID_FILE = "chat.pid"
 LEFTOVER_SECONDS = 20
-AUTOGROUP = Path("/proc/self/autogroup")
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -52,10 +52,12 @@ class Child:
                     user=part.account.uid if part.account else None,
                     group=part.account.gid if part.account else None,
                     extra_groups=[] if part.account else None,
-                    preexec_fn=_before_its_program(part),
+                    preexec_fn=_tie(part.orphan_signal),
                 )
         except OSError as error:
             raise StartError(f"{part.name} cannot start: {error}") from error
+        if part.nice:
+            _stand_back(process.pid, part.nice)
         child = cls(part, process)
         if part.directory is not None:
             (part.directory / PID_FILE).write_bytes(msgspec.json.encode(child.identity))
@@ -147,23 +149,18 @@ def leftover_of(directory: Path | None) -> running.Process | None:
     return None
 
 
-def _before_its_program(part: Part) -> Callable[[], None]:
-    """Return what the child runs first, as the user that it is to be: that change would undo the tie."""
-    ours = os.getpid()
-
-    def prepare() -> None:
-        die_with(ours, part.orphan_signal)
-        if part.nice:
-            _stand_back(part.nice)
-
-    return prepare
+def _tie(orphan_signal: signal.Signals) -> Callable[[], None]:
+    """Return what the child runs before its program: tie its life to ours."""
+    # After the change of user, which would undo it.
+    return partial(die_with, os.getpid(), orphan_signal)
 
 
-def _stand_back(nice: int) -> None:
-    os.nice(nice)
-    # Where Linux groups processes by their sessions, `nice` counts within one session only, and the group's among all.
-    with contextlib.suppress(OSError):
-        AUTOGROUP.write_text(str(nice))
+def _stand_back(pid: int, nice: int) -> None:
+    """Let a child that was just started stand back. From here: little may be done between a fork and a program."""
+    with contextlib.suppress(OSError):  # it may have ended already
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
+        # Where Linux groups processes by session, that counts within one only, and the group's among all.
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def die_with(parent: int, orphan_signal: signal.Signals) -> None:
