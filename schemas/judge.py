@@ -62,6 +62,9 @@ class Claimed(Struct, frozen=True, gc=False):
     client_id: str
     id: int
 
+    def repeats(self, other: "Claimed") -> bool:
+        return self.user_id == other.user_id and self.client_id == other.client_id
+
 
 class Changed(Struct, frozen=True, gc=False):
     """A block, or the end of one."""
@@ -84,11 +87,11 @@ class Judge:
 
     def judge(self, offset: int, event: Fact | None) -> Judgement:
         """Take the next record; None stands for one that could not be decoded. Offsets must only grow."""
-        if self._order and self._order[0].offset < offset - WINDOW:
-            self._forget(offset - WINDOW)
+        self._forget(offset - WINDOW)
         match event:
             case MessageSent():
-                return self._message(offset, event)
+                key = key_of(event) or ""
+                return self._message(event, Claimed(offset, key, event.sender_id, event.client_id, event.message_id))
             case ConversationOpened():
                 return self._claim(event, Claimed(offset, key_of(event) or "", 0, "", event.conversation_id))
             case ReportFiled():
@@ -100,15 +103,14 @@ class Judge:
             case _:
                 return COUNTED
 
-    def _message(self, offset: int, event: MessageSent) -> Judgement:
-        if not 0 <= offset - event.as_of.offset <= LIMIT:
+    def _message(self, event: MessageSent, claim: Claimed) -> Judgement:
+        if not 0 <= claim.offset - event.as_of.offset <= LIMIT:
             return _STALE
-        key = key_of(event) or ""
         blockers: set[int] = set()
         counted = 0
-        for evidence in self._since(key, event.as_of.offset):
+        for evidence in self._since(claim.key, event.as_of.offset):
             if isinstance(evidence, Claimed):
-                if evidence.user_id == event.sender_id and evidence.client_id == event.client_id:
+                if evidence.repeats(claim):
                     return Judgement(Verdict.DUPLICATE, first=evidence.id)
                 if evidence.user_id:
                     counted += 1
@@ -118,18 +120,14 @@ class Judge:
                 blockers.discard(evidence.event.user_id)
         if blockers:
             return _BLOCKED
-        self._remember(Claimed(offset, key, event.sender_id, event.client_id, event.message_id))
+        self._remember(claim)
         return Judgement(Verdict.COUNTED, seq=event.as_of.seq + counted + 1)
 
     def _claim(self, event: ConversationOpened | ReportFiled, claim: Claimed) -> Judgement:
         if not 0 <= claim.offset - event.as_of.offset <= LIMIT:
             return _STALE
         for evidence in self._since(claim.key, event.as_of.offset):
-            if (
-                isinstance(evidence, Claimed)
-                and evidence.user_id == claim.user_id
-                and evidence.client_id == claim.client_id
-            ):
+            if isinstance(evidence, Claimed) and evidence.repeats(claim):
                 return Judgement(Verdict.DUPLICATE, first=evidence.id)
         self._remember(claim)
         return COUNTED

@@ -78,7 +78,7 @@ class Session:
         queue = self._queue
         queue.append(frame)
         self._waiting += len(frame)
-        if len(queue) == 1 or self._waiting > self._allowed:
+        if len(queue) == 1 or self.overflowing:
             self.wake()
 
     def give(self, partition: int, offset: int, frame: bytes | Slot) -> None:

@@ -58,8 +58,7 @@ class Handshakes(HttpToolsProtocol):
 class Wire(WebSocketsSansIOProtocol):
     """One client's WebSocket. `heard` is the loop's time when its last bytes came in.
 
-    `congested`: the peer reads more slowly than we write; `on_writable` is called when that is over. `stuck_since`:
-    since when; infinity while it is not.
+    `stuck_since`: since when it has not taken what was written; infinity while it does.
 
     Nothing that is left of a socket points back at itself, so that it is freed when it ends, and not when somebody
     looks for circles: that stops all others meanwhile.
@@ -73,10 +72,14 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.queue = Inbox(self.loop)  # type: ignore[assignment]  # all of a queue that uvicorn uses
         self.heard = self.loop.time()
-        self.congested = False
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
         self._pong = b""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer reads more slowly than we write; `on_writable` is called when that is over."""
+        return self.stuck_since < math.inf
 
     @property
     def gone(self) -> bool:
@@ -178,12 +181,10 @@ class Wire(WebSocketsSansIOProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.congested = True
         self.stuck_since = self.loop.time()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.congested = False
         self.stuck_since = math.inf
         if self._pong:
             pong, self._pong = self._pong, b""
