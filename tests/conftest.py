@@ -13,6 +13,7 @@ for name in list(os.environ):
         del os.environ[name]
 
 from tests.support import containers  # noqa: E402
+from tests.support.dialling import dial  # noqa: E402
 from tests.support.servers import database_url, home, module_settings, servers, settings  # noqa: E402
 from tests.support.system import system  # noqa: E402
 
@@ -24,7 +25,7 @@ THIRDS = (
 )
 """Of the faults; each takes about as long as the others."""
 
-__all__ = ["database_url", "home", "module_settings", "servers", "settings", "system"]
+__all__ = ["database_url", "dial", "home", "module_settings", "servers", "settings", "system"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,96 +4,25 @@ import asyncio
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 from websockets.server import ServerProtocol
 
-from gateway.sockets import wire as uvicorns
 from gateway.sockets.connection import Connection
 from gateway.sockets.session import Session
+from gateway.sockets.wire import Handshakes, Wire
 from infra import log_start
 from infra.log_reader import LogReader
 from infra.settings import Settings
 from infra.tokens import sign_token
-from tests.support.clients import Client, Frame, clients, new_user
+from tests.support.clients import PATIENCE_SECONDS, Client, clients, new_user
+from tests.support.dialling import Dial, cut
 from tests.support.edges import edge_beside
 from tests.support.write_sides import worker
-
-PATIENCE_SECONDS = 20
-
-
-class Wire:
-    """A socket, frame by frame; keeps what a client must keep to resume."""
-
-    def __init__(self, connection: ClientConnection) -> None:
-        self.connection = connection
-        self.cursor = ""
-        self.positions: dict[str, int] = {}
-
-    async def frame(self) -> Frame:
-        """Return the next frame."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            frame: Frame = json.loads(await self.connection.recv())
-        if "cursor" in frame:
-            self.cursor, self.positions = frame["cursor"], {}
-        if "position" in frame:
-            number, _, offset = frame["position"].partition(":")
-            self.positions[number] = max(int(offset), self.positions.get(number, -1))
-        return frame
-
-    async def until(self, kind: str) -> list[Frame]:
-        """Return the frames up to the next one of this type, and that one last."""
-        frames = [await self.frame()]
-        while frames[-1]["type"] != kind:
-            frames.append(await self.frame())
-        return frames
-
-    async def closed(self) -> tuple[int | None, list[Frame]]:
-        """Wait for the end; return its code, and what came before it."""
-        frames = []
-        try:
-            while True:
-                frames.append(await self.frame())
-        except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None, frames
-
-    async def tell(self, kind: str, **members: Any) -> None:
-        await self.connection.send(json.dumps({"type": kind, **members}))
-
-    @property
-    def given_back(self) -> str:
-        return f"&cursor={self.cursor}&positions={','.join(f'{n}:{at}' for n, at in self.positions.items())}"
-
-
-async def cut(wire: Wire) -> None:
-    """Lose a connection as a phone does, without a word."""
-    wire.connection.transport.abort()
-    await wire.connection.wait_closed()
-
-
-Dial = Callable[..., Awaitable[Wire]]
-
-
-@pytest.fixture
-async def dial(module_settings: Settings) -> AsyncIterator[Dial]:
-    """Connect a user at an edge, and disconnect at the end whoever is left."""
-    async with AsyncExitStack() as stack:
-
-        async def dialled(url: str, user: int, query: str = "", *, seconds: int = 3_600, **options: Any) -> Wire:
-            token = sign_token(module_settings, user, seconds=seconds)
-            address = f"{url.replace('http', 'ws', 1)}/chat/connect?token={token}{query}"
-            wire = Wire(await connect(address, **options))
-            # Not in order: a client that has not read everything would wait for the close frame behind it.
-            stack.push_async_callback(cut, wire)
-            return wire
-
-        yield dialled
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +51,7 @@ Pair = tuple[Client, Client, int]
 
 async def test_what_is_left_of_a_socket_is_freed_when_it_ends(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
     _, bert, conversation = pair
-
-    ours = uvicorns.Handshakes | uvicorns.Wire | ServerProtocol | Connection | Session
+    ours = Handshakes | Wire | ServerProtocol | Connection | Session
 
     def left() -> int:
         return sum(isinstance(found, ours) for found in gc.get_objects())

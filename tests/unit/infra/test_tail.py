@@ -1,6 +1,7 @@
 """The tail hands each record to whom it is for: in stages, by kind, void ones only to those who asked for them."""
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,22 +13,11 @@ from schemas.envelope import seal
 from schemas.events import AnyEvent, AsOf, ConversationBlocked, MessageSent
 from schemas.ids import Partition
 from schemas.judge import Verdict
+from tests import histories
 
 PARTITION = Partition(topics.CONVERSATIONS, 0)
 TIME = "2026-01-31T12:00:00.000Z"
 BLOCK = ConversationBlocked(conversation_id=5, user_id=2, other_user_id=1, blocked_at=TIME)
-
-
-class Record(NamedTuple):
-    """What the tail reads of aiokafka's `ConsumerRecord`."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes
-    headers: list[tuple[str, bytes]]
 
 
 class Reader:
@@ -37,9 +27,9 @@ class Reader:
         pass
 
 
-def record(offset: int, event: AnyEvent) -> Record:
+def record(offset: int, event: AnyEvent) -> histories.Entry:
     sealed = seal(event, ce_id=f"id-{offset}", source="/chat/edges/e", time=TIME)
-    return Record(*PARTITION, offset, 0, sealed.key, sealed.value, sealed.headers)
+    return histories.Entry(*PARTITION, offset, 0, sealed.key, sealed.value, tuple(sealed.headers))
 
 
 def message(number: int, as_of: int) -> MessageSent:
@@ -68,7 +58,7 @@ RECORDS = [
     record(0, message(1, as_of=0)),
     record(1, BLOCK),
     record(2, message(2, as_of=1)),  # void: its writer had not seen the block
-    record(3, message(3, as_of=2))._replace(value=b"{"),
+    replace(record(3, message(3, as_of=2)), value=b"{"),
 ]
 
 
