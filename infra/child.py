@@ -56,8 +56,6 @@ class Child:
                 )
         except OSError as error:
             raise StartError(f"{part.name} cannot start: {error}") from error
-        if part.nice:
-            _stand_back(process.pid, part.nice)
         child = cls(part, process)
         if part.directory is not None:
             (part.directory / PID_FILE).write_bytes(msgspec.json.encode(child.identity))
@@ -153,14 +151,6 @@ def _tie(orphan_signal: signal.Signals) -> Callable[[], None]:
     """Return what the child runs before its program: tie its life to ours."""
     # After the change of user, which would undo it.
     return partial(die_with, os.getpid(), orphan_signal)
-
-
-def _stand_back(pid: int, nice: int) -> None:
-    """Let a child that was just started stand back. From here: little may be done between a fork and a program."""
-    with contextlib.suppress(OSError):  # it may have ended already
-        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + nice)
-        # Where Linux groups processes by session, that counts within one only, and the group's among all.
-        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
 
 
 def die_with(parent: int, orphan_signal: signal.Signals) -> None:

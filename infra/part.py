@@ -32,7 +32,6 @@ class Part:
     directory: state that only one process may hold; None: it has none.
     stop_signal: ends it in good order, within `stop_seconds`; afterwards it is killed.
     orphan_signal: what the kernel sends it when our own process dies.
-    nice: how far it stands back for others where processors are short; 0: not at all, 19: as far as it goes.
     """
 
     name: str
@@ -47,4 +46,3 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20
     orphan_signal: signal.Signals = signal.SIGKILL
-    nice: int = 0

@@ -21,9 +21,6 @@ from infra.part import Part, Progress, StartError
 from infra.settings import Settings
 
 DISK_BYTES = 512 * 1024 * 1024
-STANDS_BACK = 10
-"""How far workers do where all share a machine: the tables may be a moment late, and nobody waits for a batch."""
-
 OWN_PORTS_FROM = 10
 """With several edges the first one's own port is this far above the shared one."""
 
@@ -106,7 +103,6 @@ def lay_out(settings: Settings, wanted: Wanted, progress: Progress) -> System:
             log=home / "logs" / f"worker-{number}.log",
             # It has no address; that it works shows in the read tables, which edges tell of.
             ready=partial(asyncio.sleep, 0),
-            nice=STANDS_BACK,
         )
         for number in range(1, wanted.workers + 1)
     )

@@ -25,14 +25,6 @@ async def test_a_part_serves_until_it_is_stopped(tmp_path: Path) -> None:
     assert not running.identity.alive()
 
 
-async def test_a_part_may_stand_back_for_the_others(tmp_path: Path) -> None:
-    async with serving([shell_part(tmp_path, SERVES, nice=10)]) as (running,):
-        assert psutil.Process(running.identity.pid).nice() == os.nice(0) + 10
-        group = Path(f"/proc/{running.identity.pid}/autogroup")
-        if group.exists():
-            assert group.read_text().endswith(" nice 10\n")
-
-
 async def test_a_part_that_ends_before_it_serves_says_why(tmp_path: Path) -> None:
     running = await Child.start(shell_part(tmp_path, "echo starting; echo no room >&2; exit 3"))
     with pytest.raises(StartError, match=r"^part ended with status 3: no room$"):
