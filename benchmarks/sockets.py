@@ -1,16 +1,18 @@
 """Loads on sockets: pairs that talk in three ways, one pair alone, and sockets that only wait.
 
-A trial is what the load generator says (loadgen/result.go), with what the read tables say afterwards: `caught_up_s`
-until they had everything, and `stored_lost` and `stored_doubled` against what was sent.
+A trial is what the load generator says (loadgen/result.go), with what the read tables say: `behind_s`, how far they
+were behind the log, looked at once a second and the most of it, as the time in which so many messages come;
+`caught_up_s` afterwards, until they had everything; `stored_lost` and `stored_doubled` against what was sent.
 """
 
+import asyncio
 from pathlib import Path
 
 from benchmarks.loadgen import LoadGenerator, seconds, timing
 from benchmarks.plan import Plan
 from benchmarks.results import Run, Trial
 from benchmarks.seeding import open_pairs, write_idle, write_pairs
-from benchmarks.stack import Stack
+from benchmarks.stack import Stack, caught_up
 
 MODES = ("closed", "window", "open", "one pair")
 
@@ -33,8 +35,16 @@ class Talk:
     async def trial(self, mode: str, *, measured: float | None = None) -> Trial:
         """Run one load of MODES and wait until the read tables have it too."""
         before = await self._stack.stored()
-        trial = await self._load(mode, measured or self._plan.seconds)
-        trial["caught_up_s"] = await self._stack.caught_up()
+        async with self._stack.lag() as behind:
+            async with asyncio.TaskGroup() as group:
+                load = group.create_task(self._load(mode, measured or self._plan.seconds))
+                most = 0
+                while not load.done():
+                    await asyncio.wait([load], timeout=1)
+                    most = max(most, await behind())
+            trial = {**load.result(), "caught_up_s": await caught_up(behind)}
+        if rate := float(trial["delivered_per_s"]):
+            trial["behind_s"] = round(most / rate, 2)
         stored, sent = await self._stack.stored() - before, int(trial["sent"])
         return {**trial, "stored_lost": max(0, sent - stored), "stored_doubled": max(0, stored - sent)}
 

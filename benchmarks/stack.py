@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ CATCH_UP_SECONDS = 180
 # Empty is unset: this shell's own service, if it has one, must not be what is measured.
 ENVIRON = {"KAFKA_BOOTSTRAP_SERVERS": "", "DATABASE_URL": "", "CHAT_HOST": "127.0.0.1"}
 LIMITS_OFF = {"CHAT_MESSAGES_PER_MINUTE": "0", "CHAT_CONNECTIONS_PER_USER": "0", "CHAT_REPORTS_PER_DAY": "0"}
+
+Lag = Callable[[], Awaitable[int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,28 +84,30 @@ class Stack:
         trees = [f"{name.partition('-')[0]}={process.pid}" for name, process in now.parts.items()]
         return ",".join([*trees, f"supervisor={now.supervisor.pid}"])
 
-    async def behind(self) -> int:
-        """Return how many records the live read tables lack; as `chat lag` does."""
+    @asynccontextmanager
+    async def lag(self) -> AsyncIterator[Lag]:
+        """Yield what tells how many records the live read tables lack; as `chat lag` does."""
         connection = await asyncpg.connect(self.settings.database())
         reader = LogReader(self.settings)
         try:
-            schema = await _live(connection)
-            rows = await connection.fetch(f"SELECT topic, partition, next_offset FROM {schema}.positions")  # noqa: S608
-            stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
             await reader.start()
-            ends = await reader.ends(stored)
+            select = f"SELECT topic, partition, next_offset FROM {await _live(connection)}.positions"  # noqa: S608
+
+            async def behind() -> int:
+                rows = await connection.fetch(select)
+                stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+                ends = await reader.ends(stored)
+                return sum(ends[partition] - offset for partition, offset in stored.items())
+
+            yield behind
         finally:
             await reader.stop()
             await connection.close()
-        return sum(ends[partition] - offset for partition, offset in stored.items())
 
     async def caught_up(self) -> float:
         """Wait until the read tables have everything; return the seconds that took, TimeoutError after many."""
-        begun = time.monotonic()
-        async with asyncio.timeout(CATCH_UP_SECONDS):
-            while await self.behind():
-                await asyncio.sleep(0.1)
-        return round(time.monotonic() - begun, 2)
+        async with self.lag() as behind:
+            return await caught_up(behind)
 
     async def stored(self) -> int:
         """Return how many messages are in the read tables."""
@@ -122,6 +126,15 @@ class Stack:
         if now is None:
             raise RuntimeError(f"the system in {self.home} has ended")
         return now
+
+
+async def caught_up(behind: Lag) -> float:
+    """Wait until the read tables have everything; return the seconds that took, TimeoutError after many."""
+    begun = time.monotonic()
+    async with asyncio.timeout(CATCH_UP_SECONDS):
+        while await behind():
+            await asyncio.sleep(0.02)
+    return round(time.monotonic() - begun, 2)
 
 
 async def _live(connection: Any) -> str:

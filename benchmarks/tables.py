@@ -21,7 +21,7 @@ TALK: Sequence[Column] = (
     ("delivered / s", "delivered_per_s"), ("p50 ms", "latency_ms.p50"), ("p95 ms", "latency_ms.p95"),
     ("p99 ms", "latency_ms.p99"), ("ack p50 ms", "ack_ms.p50"), ("lost", "lost"), ("doubled", "duplicated"),
     ("reordered", "reordered"), ("errors", "errors"), ("not stored", "stored_lost"),
-    ("stored twice", "stored_doubled"), ("caught up s", "caught_up_s"), *CPU,
+    ("stored twice", "stored_doubled"), ("tables behind s", "behind_s"), ("caught up s", "caught_up_s"), *CPU,
 )  # fmt: skip
 ASKED: Sequence[Column] = (
     ("requests / s", "requests_per_s"), ("p50 ms", "latency_ms.p50"), ("p99 ms", "latency_ms.p99"),

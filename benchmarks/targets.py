@@ -76,6 +76,7 @@ RATE, PER_S, PER_1K = "requests_per_s", "delivered_per_s", "server_cpu_s_per_1k"
 TARGETS = (
     _at_least("closed loop, flushed", "a second", 7_500, _of("closed", PER_S)),
     _at_most("closed loop, flushed, p99", "ms", 30, _of("closed", "latency_ms.p99")),
+    _at_most("closed loop, flushed, the read tables behind the log", "s", 1, _of("closed", "behind_s")),
     _at_least("closed loop against the best durable peer", "times", 4, _against_peers),
     _at_least("closed loop, flushed by the OS", "a second", 9_000, _of("closed", PER_S, UNFLUSHED)),
     _at_least("window of 8, flushed", "a second", 12_000, _of("window", PER_S)),

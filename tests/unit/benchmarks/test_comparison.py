@@ -42,6 +42,14 @@ def test_one_trial_has_to_differ_by_more() -> None:
     assert change.better is None
 
 
+def test_how_long_a_load_went_on_is_not_compared() -> None:
+    short, long = a_run("seconds", [4]), a_run("seconds", [10])
+    assert [change.field for change in compare(long, short)] == ["seconds"]
+    for run in (short, long):
+        run.add("chat", "closed", {"delivered_per_s": 5_000})
+    assert [change.field for change in compare(long, short)] == ["delivered_per_s"]
+
+
 def test_what_one_run_lacks_is_not_compared() -> None:
     assert compare(Run(kind="full", begun=""), a_run("delivered_per_s", [1])) == []
 
