@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from websockets.server import ServerProtocol
 
 from gateway.sockets.connection import Connection
@@ -49,9 +50,11 @@ async def pair(module_settings: Settings, edges: tuple[str, str]) -> AsyncIterat
 Pair = tuple[Client, Client, int]
 
 
-async def test_what_is_left_of_a_socket_is_freed_when_it_ends(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
+async def test_what_is_left_of_a_connection_is_freed_when_it_ends(
+    module_settings: Settings, dial: Dial, edges: tuple[str, str], pair: Pair
+) -> None:
     _, bert, conversation = pair
-    ours = Handshakes | Wire | ServerProtocol | Connection | Session
+    ours = Handshakes | RequestResponseCycle | Wire | ServerProtocol | Connection | Session
 
     def left() -> int:
         return sum(isinstance(found, ours) for found in gc.get_objects())
@@ -73,6 +76,8 @@ async def test_what_is_left_of_a_socket_is_freed_when_it_ends(dial: Dial, edges:
         refused = await dial(edges[0], bert.user, "&cursor=0")
         await refused.until("resync")
         await cut(refused)
+        async with clients(module_settings, edges[0], bert.user) as (asking, _):
+            await asking.history(conversation)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while left() > before:
                 await asyncio.sleep(0.05)
