@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -16,15 +18,24 @@ from infra.part import StartError
 from infra.settings import Settings
 
 SECONDS = 5.0
+PAUSE = 1.0
 
 Answer = TypeVar("Answer")
+Reached = AbstractAsyncContextManager[object]
 
 
 def run(asking: Coroutine[Any, Any, Answer]) -> Answer:
-    """Return what a command asks for; the libraries' complaints would come beside its own line."""
+    """Return what a command asks for."""
+    with quiet():
+        return asyncio.run(asking)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' complaints from coming beside a command's own line."""
     logging.disable(logging.CRITICAL)
     try:
-        return asyncio.run(asking)
+        yield
     finally:
         logging.disable(logging.NOTSET)
 
@@ -76,6 +87,30 @@ async def log_reader(settings: Settings) -> AsyncIterator[LogReader]:
         yield reader
     finally:
         await reader.stop()
+
+
+async def wait_for(settings: Settings, seconds: float, say: Callable[[str], None]) -> None:
+    """Wait for the servers that are given, and say for which; StartError when one of them does not answer in time."""
+    with quiet():
+        if settings.kafka_bootstrap_servers:
+            await _until_there(partial(log_reader, settings), seconds, say)
+        if settings.database_url:
+            await _until_there(partial(postgres, settings), seconds, say)
+
+
+async def _until_there(server: Callable[[], Reached], seconds: float, say: Callable[[str], None]) -> None:
+    deadline, said = time.monotonic() + seconds, ""
+    while True:
+        try:
+            async with server():
+                return
+        except StartError as error:
+            if time.monotonic() > deadline:
+                raise
+            if str(error) != said:
+                said = str(error)
+                say(f"{said}; waiting for it")
+        await asyncio.sleep(PAUSE)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from infra.commands import reach
 from infra.embedded.training import train
 from infra.part import StartError
 from infra.running import Process, Running, forget_running, read_last, write_running
@@ -19,6 +20,9 @@ from infra.settings import Settings, load_settings
 from infra.supervisor import Supervisor
 from infra.system import System, Wanted, lay_out
 from infra.welcome import as_json, screen, welcome
+
+GIVEN_SECONDS = 60
+"""How long servers that are not ours to start may take to answer."""
 
 
 @click.command()
@@ -57,6 +61,7 @@ async def _run(settings: Settings, system: System, *, for_programs: bool) -> Non
 
 
 async def _serve(settings: Settings, system: System, supervisor: Supervisor, *, for_programs: bool) -> None:
+    await reach.wait_for(settings, GIVEN_SECONDS, _say)
     for group in filter(None, system.start_order):
         _say(f"starting {', '.join(part.name for part in group)}")
         await supervisor.start(group)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from asyncio.subprocess import Process
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,10 +38,10 @@ async def lists(system: System, within: float = 60) -> Answer:
             await asyncio.sleep(0.1)
 
 
-async def up(home: Path, *options: str, **environ: str) -> tuple[int | None, list[str]]:
-    """Run `chat up` where it must not come up; return its status and what it said."""
+async def begun(home: Path, *options: str, **environ: str) -> Process:
+    """Run `chat up` where it must not come up."""
     home.mkdir(exist_ok=True)
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "infra.cli",
@@ -51,6 +52,10 @@ async def up(home: Path, *options: str, **environ: str) -> tuple[int | None, lis
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+
+
+async def ended(process: Process) -> tuple[int | None, list[str]]:
+    """Return its status and what it has said."""
     said, _ = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, said.decode().splitlines()
 
@@ -124,7 +129,7 @@ async def test_nothing_is_left_when_it_is_killed(home: Path) -> None:
 
 
 async def test_a_second_system_in_the_same_home_is_refused(system: System) -> None:
-    status, said = await up(system.home)
+    status, said = await ended(await begun(system.home))
     assert (status, len(said)) == (1, 1)
     assert f"`chat up` runs in {system.home} already (process {system.child.identity.pid})" in said[0]
 
@@ -134,7 +139,7 @@ async def test_a_taken_port_is_one_line(home: Path) -> None:
         listener.bind((LOOPBACK, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        status, said = await up(home / "taken", "--port", str(port))
+        status, said = await ended(await begun(home / "taken", "--port", str(port)))
     assert status == 1
     assert said == [f"Error: port {port} of {LOOPBACK} is taken: choose another with --port or CHAT_PORT"]
 
@@ -145,6 +150,16 @@ async def test_given_servers_are_used_and_nothing_else_is_started(system: System
         assert set((running.read_running(other.home) or pytest.fail("nothing runs")).parts) == {"worker-1", "edge-1"}
         # The same log and the same tables, by another door.
         assert (await lists(other)).content == (await lists(system)).content
+
+
+async def test_given_servers_that_are_away_are_named_and_waited_for(home: Path) -> None:
+    given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATABASE_URL": "postgresql://chat@127.0.0.1:1/chat"}
+    process = await begun(home / "away", **given)
+    assert process.stdout is not None
+    said = await asyncio.wait_for(process.stdout.readline(), 30)
+    assert said == b"chat: Kafka at 127.0.0.1:1 does not answer; waiting for it\n"
+    process.send_signal(signal.SIGINT)
+    assert await ended(process) == (0, ["chat: stopping"])
 
 
 async def test_the_database_asks_for_its_password(system: System) -> None:
