@@ -17,8 +17,8 @@ import asyncpg
 
 from infra import running
 from infra.child import Child
+from infra.commands import reach
 from infra.embedded.ports import free_ports
-from infra.log_reader import LogReader
 from infra.part import Part
 from infra.settings import Settings, load_settings
 from infra.tokens import sign_token
@@ -88,20 +88,18 @@ class Stack:
     async def lag(self) -> AsyncIterator[Lag]:
         """Yield what tells how many records the live read tables lack; as `chat lag` does."""
         connection = await asyncpg.connect(self.settings.database())
-        reader = LogReader(self.settings)
         try:
-            await reader.start()
             select = f"SELECT topic, partition, next_offset FROM {await _live(connection)}.positions"  # noqa: S608
+            async with reach.log_reader(self.settings) as reader:
 
-            async def behind() -> int:
-                rows = await connection.fetch(select)
-                stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-                ends = await reader.ends(stored)
-                return sum(ends[partition] - offset for partition, offset in stored.items())
+                async def behind() -> int:
+                    rows = await connection.fetch(select)
+                    stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+                    ends = await reader.ends(stored)
+                    return sum(ends[partition] - offset for partition, offset in stored.items())
 
-            yield behind
+                yield behind
         finally:
-            await reader.stop()
             await connection.close()
 
     async def caught_up(self) -> float:

@@ -93,23 +93,23 @@ async def wait_for(settings: Settings, seconds: float, say: Callable[[str], None
     """Wait for the servers that are given, and say for which; StartError when one of them does not answer in time."""
     with quiet():
         if settings.kafka_bootstrap_servers:
-            await _until_there(partial(log_reader, settings), seconds, say)
+            await _reach_in_time(partial(log_reader, settings), seconds, say)
         if settings.database_url:
-            await _until_there(partial(postgres, settings), seconds, say)
+            await _reach_in_time(partial(postgres, settings), seconds, say)
 
 
-async def _until_there(server: Callable[[], Reached], seconds: float, say: Callable[[str], None]) -> None:
+async def _reach_in_time(server: Callable[[], Reached], seconds: float, say: Callable[[str], None]) -> None:
     deadline, said = time.monotonic() + seconds, ""
     while True:
         try:
             async with server():
                 return
         except StartError as error:
-            if time.monotonic() > deadline:
-                raise
             if str(error) != said:
                 said = str(error)
                 say(f"{said}; waiting for it")
+            if time.monotonic() > deadline:
+                raise
         await asyncio.sleep(PAUSE)
 
 
