@@ -40,9 +40,12 @@ class Postgres:
         await self._child.ready()
 
     async def kill(self) -> None:
+        """Kill the server, and wait for those that serve connections: no other starts before they have noticed."""
         assert self._child is not None
+        serving = psutil.Process(self._child.identity.pid).children(recursive=True)
         self._child.kill()
         await self._child.ended()
+        await asyncio.to_thread(psutil.wait_procs, serving, timeout=30)
 
     def freeze(self, number: signal.Signals) -> None:
         """Send a signal to the server and all that serve connections."""
