@@ -1,7 +1,6 @@
 """Append to the log and observe: every event that this process writes comes back on its own tail.
 
-A record is recognised by its ce_id, never by the offset that a producer reports, which can be wrong after a retry.
-How it is written is in writer.py.
+A record is recognised by its ce_id, wherever the tail has it from. How it is written is in writer.py.
 """
 
 import asyncio

@@ -18,9 +18,10 @@ from infra.appender import Appender
 from infra.background import Background
 from infra.clock import BrokerClock
 from infra.log_reader import LogReader
+from infra.memory import Entry
 from infra.read_tables import ReadTables
 from infra.settings import Settings
-from infra.tail import Readers, Tail
+from infra.tail import Readers, Stage, Tail
 from infra.writer import Writer
 from schemas.errors import Unavailable
 from schemas.events import EdgeBeat
@@ -45,8 +46,9 @@ class Edge:
         self.boot = secrets.token_hex(8)
         self.clock = BrokerClock()
         self.tail = Tail(readers, self.clock)
+        self.tail.follow(Stage.FOLD, self._hear, EdgeBeat)
         self.tables = ReadTables(pool, self.epoch)
-        self._writer = Writer(lambda: kafka.producer(settings))
+        self._writer = Writer(lambda: kafka.producer(settings), self.tail.acknowledge)
         self.appender = Appender(
             self._writer,
             self.tail,
@@ -60,6 +62,7 @@ class Edge:
         self.background = Background()
         self._tasks: list[asyncio.Task[None]] = []
         self._last_beat = 0.0
+        self._others_heard = asyncio.get_running_loop().time()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.caught_up = False
 
@@ -122,6 +125,13 @@ class Edge:
 
     def _beat(self, *, leaving: bool = False) -> EdgeBeat:
         return EdgeBeat(edge=self.name, boot=self.boot, leaving=leaving)
+
+    def _hear(self, entry: Entry) -> None:
+        """Note whether other edges are there. Called at least with each own heartbeat."""
+        now, beat = asyncio.get_running_loop().time(), entry.event
+        if isinstance(beat, EdgeBeat) and beat.boot != self.boot and not beat.leaving:
+            self._others_heard = now
+        self.tail.alone = now - self._others_heard > SILENCE_SECONDS
 
     async def _keep_beating(self) -> None:
         while True:

@@ -5,7 +5,7 @@ topics is in kafka_topics.py, which is offered here too.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.conn import create_conn
@@ -16,7 +16,15 @@ from infra import header_names
 from infra.kafka_topics import TopicContradiction, ensure_topics
 from infra.settings import Settings
 
-__all__ = ["TopicContradiction", "consumer", "ensure_topics", "producer", "wait_for_broker"]
+__all__ = [
+    "Patience",
+    "TopicContradiction",
+    "be_patient",
+    "consumer",
+    "ensure_topics",
+    "producer",
+    "wait_for_broker",
+]
 
 header_names.tolerate()
 
@@ -27,6 +35,13 @@ REQUEST_BYTES = 1_000_000
 # A broker that is stopped, and not gone, takes what is asked of it and is silent. Nobody waits for it any longer than
 # the others take to replace it (9 s): the library's 40 s would come several times, as it may be asked for metadata too.
 REQUEST_MS = 10_000
+
+
+class Patience(NamedTuple):
+    """How long the broker keeps a fetch that finds less than `enough` bytes."""
+
+    enough: int
+    milliseconds: int
 
 
 def producer(settings: Settings) -> Any:
@@ -57,6 +72,12 @@ def consumer(settings: Settings, **options: Any) -> Any:
         request_timeout_ms=REQUEST_MS,
         **options,
     )
+
+
+def be_patient(consumer: Any, patience: Patience) -> None:
+    """Have the broker keep a consumer's fetches to come for so long; aiokafka would settle that at its start."""
+    fetcher = consumer._fetcher  # noqa: SLF001
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = patience  # noqa: SLF001
 
 
 async def wait_for_broker(address: str, node: int) -> None:

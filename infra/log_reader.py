@@ -37,6 +37,10 @@ class LogReader:
         for partition, offset in positions.items():
             self._consumer.seek(TopicPartition(*partition), offset)
 
+    def be_patient(self, patience: kafka.Patience) -> None:
+        """Have the broker keep the fetches to come until they are worth it."""
+        kafka.be_patient(self._consumer, patience)
+
     async def records(self, *, wait: float, most: int) -> dict[Partition, list[Any]]:
         """Return the next records of each partition, at most `most`, after at most `wait` seconds.
 

@@ -1,24 +1,27 @@
 """Follow the end of the log: read every partition of every topic in order, judge, remember, and tell the followers.
 
 One tail for each edge process. Each record goes through the stages below, in the order of the log. Followers must not
-wait; one that raises ends the process, because its state would no longer be that of the log.
+wait; one that raises ends the process, because its state would no longer be that of the log. What this process writes
+into the log of conversations is taken as soon as it is acknowledged, where it is next (ahead.py).
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
+from infra.ahead import Ahead, acknowledged
 from infra.clock import BrokerClock
+from infra.kafka import Patience
 from infra.log_reader import LogReader, OutOfLog
 from infra.memory import Entry, Memory
 from infra.placing import check_place
 from schemas import topics
-from schemas.envelope import BadRecord, header, unseal
+from schemas.envelope import BadRecord, Sealed, header, unseal
 from schemas.errors import Unavailable
 from schemas.events import Fact
 from schemas.ids import Partition
@@ -34,6 +37,10 @@ MOST_CONTENTS = 100 * 1024 * 1024
 """Bytes of remembered messages' contents of a topic; beyond it fewer are remembered."""
 
 QUESTION_SECONDS = 5.0
+
+AT_ONCE = Patience(enough=1, milliseconds=500)
+ALONE = Patience(enough=64 * 1024, milliseconds=500)
+"""While no other edge writes, all that the reader of conversations can bring was taken before."""
 
 JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
 
@@ -101,7 +108,10 @@ class Readers(NamedTuple):
 
 
 class Tail:
-    """The one reader of the log in this process; `positions` holds the first offset not yet read of each partition."""
+    """The one reader of the log in this process; `positions` holds the first offset not yet read of each partition.
+
+    `alone`: whether nobody else is known to write into the log of conversations, so that nothing of it is urgent.
+    """
 
     def __init__(self, readers: Readers, clock: BrokerClock) -> None:
         self._readers = readers
@@ -114,6 +124,9 @@ class Tail:
         self._own: Own = _nothing
         self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
+        self._ahead: dict[Partition, Ahead] = {}
+        self._acknowledged: asyncio.Queue[Partition] = asyncio.Queue()
+        self.alone = False
         self.positions: dict[Partition, int] = {}
         self.memories: dict[Partition, Memory] = {}
 
@@ -140,6 +153,8 @@ class Tail:
         for partition, start in starts.items():
             self.positions[partition] = start.read
             self._acting[partition] = start.act
+            if partition.topic == topics.CONVERSATIONS:
+                self._ahead[partition] = Ahead()
             if partition.topic in JUDGED:
                 partitions = self._counts[partition.topic]
                 self._judges[partition] = Judge()
@@ -152,11 +167,18 @@ class Tail:
         self._readers.conversations.read_from(self._of(conversations=True))
         self._readers.others.read_from(self._of(conversations=False))
 
+    def acknowledge(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
+        """Take note of a batch that this process has written: its first record is at `offset`."""
+        if (ahead := self._ahead.get(partition)) is not None:
+            ahead.add(acknowledged(partition, offset, timestamp, batch))
+            self._acknowledged.put_nowait(partition)
+
     async def run(self) -> None:
         """Read until cancelled; whatever it raises is the end of the process."""
         async with asyncio.TaskGroup() as reading:
             reading.create_task(self._read(self._readers.conversations))
             reading.create_task(self._read(self._readers.others))
+            reading.create_task(self._read_ahead())
 
     async def _read(self, reader: LogReader) -> None:
         while True:
@@ -166,12 +188,32 @@ class Tail:
                 await self._rewind(out)
                 continue
             for partition, records in batches.items():
-                self._take(partition, records)
+                ahead = self._ahead.get(partition)
+                self._take(partition, ahead.confirm(records) if ahead else records)
+                self._take_ahead(partition)
             if batches:
-                self._wake()
-                for flush in self._after_batch:
-                    flush()
+                self._flush()
                 await asyncio.sleep(0)
+            if reader is self._readers.conversations:
+                missing = any(ahead.waits for ahead in self._ahead.values())
+                reader.be_patient(ALONE if self.alone and not missing else AT_ONCE)
+
+    async def _read_ahead(self) -> None:
+        while True:
+            partition = await self._acknowledged.get()
+            self._take_ahead(partition)
+            if self._acknowledged.empty():
+                self._flush()
+
+    def _take_ahead(self, partition: Partition) -> None:
+        if (ahead := self._ahead.get(partition)) is not None:
+            while records := ahead.take(self.positions[partition]):
+                self._take(partition, records)
+
+    def _flush(self) -> None:
+        self._wake()
+        for flush in self._after_batch:
+            flush()
 
     async def passed(self, positions: Mapping[Partition, int], within: float) -> bool:
         """Wait until the tail has read everything before these offsets; False after `within` seconds."""
@@ -194,7 +236,7 @@ class Tail:
         except (KafkaError, TimeoutError) as error:
             raise Unavailable("the log does not answer") from error
 
-    def _take(self, partition: Partition, records: list[Any]) -> None:
+    def _take(self, partition: Partition, records: Sequence[Any]) -> None:
         judge = self._judges.get(partition)
         memory = self.memories.get(partition)
         acting = self._acting[partition]

@@ -22,15 +22,19 @@ log = logging.getLogger(__name__)
 MOST_IN_LINE = 5_000
 """Records that may wait for one partition; while a broker is away they are more and more."""
 
+Acknowledge = Callable[[Partition, int, int, list[Sealed]], None]
+"""Is told of each batch that is in the log: the offset of its first record, the broker's timestamp, its records."""
+
 AGAIN_SECONDS = 0.5
 STOP_SECONDS = 5.0
 
 
 class Writer:
-    """The one producer of this process, and the lines before it."""
+    """The one producer of this process, and the lines before it; `acknowledge` hears of what came from these."""
 
-    def __init__(self, new_producer: Callable[[], Any]) -> None:
+    def __init__(self, new_producer: Callable[[], Any], acknowledge: Acknowledge) -> None:
         self._new_producer = new_producer
+        self._acknowledge = acknowledge
         self._producer: Any = None
         self._replacing = asyncio.Lock()
         self._lines: defaultdict[Partition, deque[Sealed]] = defaultdict(deque)
@@ -72,17 +76,20 @@ class Writer:
         try:
             while line:
                 producer = self._producer
-                batch = producer.create_batch()
+                batch, records = producer.create_batch(), []
                 while line:
                     key, value, headers = line[0]
                     if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                         break
-                    line.popleft()
+                    records.append(line.popleft())
                 batch.close()
                 try:
-                    await (await producer.send_batch(batch, partition.topic, partition=partition.partition))
+                    written = await (await producer.send_batch(batch, partition.topic, partition=partition.partition))
                 except (KafkaError, AssertionError) as error:
                     await self._replace(producer, error)
+                    continue
+                if written.offset >= 0:  # otherwise an attempt before this one had succeeded, nobody knows where
+                    self._acknowledge(partition, written.offset, written.timestamp, records)
         finally:
             del self._writing[partition]
 

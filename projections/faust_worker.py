@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple, Never
+from typing import Any, Never
 
 import faust
 from aiokafka import AIOKafkaConsumer
@@ -22,6 +22,7 @@ from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
+from infra.kafka import Patience, be_patient
 from projections import log, refusal, watchdog
 from projections.database import Away, Database, Gone
 from projections.lanes import Bounds, Lanes
@@ -38,13 +39,6 @@ FETCH_BYTES = 4 * 1024 * 1024
 SEEKING_SECONDS = 0.004
 LOOK_BACK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 3.0
-
-
-class Patience(NamedTuple):
-    """How long the broker keeps a fetch that finds less than `enough` bytes."""
-
-    enough: int
-    milliseconds: int
 
 
 # Many records wait for each other for a moment, and share the cost of a fetch and of a transaction. A few do not, since
@@ -122,7 +116,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # The partition was assigned a moment ago, and the seek to where the tables stand is under way.
             await asyncio.sleep(SEEKING_SECONDS)
             return {}
-        _be_patient(consumer, BUSY if self._are_many(fetched) else AT_REST)
+        be_patient(consumer, BUSY if self._are_many(fetched) else AT_REST)
         # Nothing has run on this thread's loop since the records were taken: the stamp is theirs.
         return {partition: [Slab(self.seeks, records)] for partition, records in fetched.items()}
 
@@ -141,12 +135,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         for partition, offset in positions.items():
             self._ensure_consumer().seek(partition, offset)
         return self.seeks
-
-
-def _be_patient(consumer: Any, patience: Patience) -> None:
-    """Have the broker keep the fetches to come for so long; aiokafka would settle that at its start."""
-    fetcher = consumer._fetcher  # noqa: SLF001
-    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = patience  # noqa: SLF001
 
 
 class Unremembered(defaultdict[Any, None]):

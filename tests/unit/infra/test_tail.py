@@ -1,15 +1,22 @@
-"""The tail hands each record to whom it is for: in stages, by kind, void ones only to those who asked for them."""
+"""The tail hands each record to whom it is for: in stages, by kind, void ones only to those who asked for them.
 
+What this process has written itself is handed on when it is acknowledged, without waiting for the reader.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra.clock import BrokerClock
+from infra.kafka import Patience
 from infra.memory import Entry
-from infra.tail import Follower, Readers, Stage, Start, Tail
+from infra.tail import ALONE, AT_ONCE, Follower, Readers, Stage, Start, Tail
 from schemas import topics
-from schemas.envelope import seal
+from schemas.envelope import Sealed, seal
 from schemas.events import AnyEvent, AsOf, ConversationBlocked, MessageSent
 from schemas.ids import Partition
 from schemas.judge import Verdict
@@ -21,15 +28,29 @@ BLOCK = ConversationBlocked(conversation_id=5, user_id=2, other_user_id=1, block
 
 
 class Reader:
-    """Is told where to read."""
+    """Brings what a test puts into `brings`."""
+
+    def __init__(self) -> None:
+        self.brings: asyncio.Queue[list[histories.Entry]] = asyncio.Queue()
+        self.patience: Patience | None = None
 
     def read_from(self, _: Any) -> None:
         pass
 
+    def be_patient(self, patience: Patience) -> None:
+        self.patience = patience
+
+    async def records(self, **_: Any) -> dict[Partition, list[histories.Entry]]:
+        return {PARTITION: await self.brings.get()}
+
+
+def sealed(offset: int, event: AnyEvent) -> Sealed:
+    return seal(event, ce_id=f"id-{offset}", source="/chat/edges/e", time=TIME)
+
 
 def record(offset: int, event: AnyEvent) -> histories.Entry:
-    sealed = seal(event, ce_id=f"id-{offset}", source="/chat/edges/e", time=TIME)
-    return histories.Entry(*PARTITION, offset, 0, sealed.key, sealed.value, tuple(sealed.headers))
+    key, value, headers = sealed(offset, event)
+    return histories.Entry(*PARTITION, offset, 0, key, value, tuple(headers))
 
 
 def message(number: int, as_of: int) -> MessageSent:
@@ -47,9 +68,14 @@ def message(number: int, as_of: int) -> MessageSent:
 
 
 @pytest.fixture
-def tail() -> Tail:
-    reader: Any = Reader()
-    tail = Tail(Readers(reader, reader, reader), BrokerClock())
+def reader() -> Reader:
+    return Reader()
+
+
+@pytest.fixture
+def tail(reader: Any) -> Tail:
+    other: Any = Reader()
+    tail = Tail(Readers(reader, other, other), BrokerClock())
     tail.begin({PARTITION: Start(0, 0)})
     return tail
 
@@ -108,3 +134,100 @@ def test_what_a_record_was_appended_for_is_forgotten_once_all_have_seen_it(tail:
     tail._take(PARTITION, RECORDS)
     assert pushed == [socket, socket]
     assert [entry.origin for entry in tail.memories[PARTITION].since(0)] == [None] * 4, "it would keep the socket"
+
+
+@asynccontextmanager
+async def running(tail: Tail) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(tail.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, ExceptionGroup):
+            await task
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+EVENTS = [message(number, as_of=0) for number in range(1, 5)]
+
+
+async def test_what_was_acknowledged_is_handed_on_once_and_its_batch_ended_before_the_reader_brings_it(
+    tail: Tail, reader: Reader
+) -> None:
+    seen: list[Entry] = []
+    ended: list[int] = []
+    tail.follow(Stage.FOLD, seen.append)
+    tail.after_batch(lambda: ended.append(len(seen)))
+    async with running(tail):
+        tail.acknowledge(PARTITION, 0, 7, [sealed(0, EVENTS[0]), sealed(1, EVENTS[1])])
+        passed = asyncio.create_task(tail.passed({PARTITION: 2}, within=5))
+        await settle()
+        assert [(entry.offset, entry.timestamp, entry.ce_id, entry.event) for entry in seen] == [
+            (0, 7, "id-0", EVENTS[0]),
+            (1, 7, "id-1", EVENTS[1]),
+        ]
+        assert ended == [2]
+        assert await passed
+        reader.brings.put_nowait([record(offset, EVENTS[offset]) for offset in range(3)])
+        await settle()
+    assert [entry.offset for entry in seen] == [0, 1, 2]
+
+
+async def test_what_was_acknowledged_behind_others_waits_for_them(tail: Tail, reader: Reader) -> None:
+    seen: list[Entry] = []
+    tail.follow(Stage.FOLD, seen.append)
+    async with running(tail):
+        tail.acknowledge(PARTITION, 1, 0, [sealed(1, EVENTS[1])])
+        await settle()
+        assert seen == []
+        reader.brings.put_nowait([record(0, EVENTS[0])])
+        await settle()
+    assert [entry.offset for entry in seen] == [0, 1]
+
+
+async def test_other_topics_are_only_read(tail: Tail) -> None:
+    """Their records may be deleted before they are read, and none of them is in a hurry."""
+    partition = Partition(topics.PRESENCE, 0)
+    tail.begin({partition: Start(0, 0)})
+    async with running(tail):
+        tail.acknowledge(partition, 0, 0, [sealed(0, EVENTS[0])])
+        await settle()
+    assert tail.positions[partition] == 0
+
+
+async def test_another_record_than_was_acknowledged_ends_the_tail(tail: Tail, reader: Reader) -> None:
+    async with running(tail) as task:
+        tail.acknowledge(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
+        await settle()
+        reader.brings.put_nowait([record(0, EVENTS[1])])
+        await asyncio.wait([task], timeout=5)
+    assert isinstance(task.exception(), ExceptionGroup)
+
+
+async def test_a_follower_that_raises_on_what_was_acknowledged_ends_the_tail(tail: Tail) -> None:
+    def follower(_: Entry) -> None:
+        raise ValueError
+
+    tail.follow(Stage.FOLD, follower)
+    async with running(tail) as task:
+        tail.acknowledge(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
+        await asyncio.wait([task], timeout=5)
+    assert isinstance(task.exception(), ExceptionGroup)
+
+
+async def test_only_an_edge_that_is_alone_lets_the_broker_keep_its_fetches(tail: Tail, reader: Reader) -> None:
+    async with running(tail):
+        for offset, alone in enumerate((False, True, False)):
+            tail.alone = alone
+            reader.brings.put_nowait([record(offset, EVENTS[offset])])
+            await settle()
+            assert reader.patience == (ALONE if alone else AT_ONCE)
+        tail.alone = True
+        tail.acknowledge(PARTITION, 4, 0, [sealed(4, EVENTS[0])])
+        reader.brings.put_nowait([])
+        await settle()
+        assert reader.patience == AT_ONCE, "an answer waits for what only the reader can bring"

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher
 from faust.transport.drivers import aiokafka as driver
 
-from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Patience, Slab, Unremembered
+from infra.kafka import Patience
+from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Slab, Unremembered
 
 PLACE = TopicPartition("chat.conversations", 2)
 

@@ -1,0 +1,38 @@
+"""An edge knows whether others write into the log: until then nothing in it but its own is in a hurry."""
+
+
+import pytest
+
+from infra import edge
+from infra.memory import Entry
+from infra.settings import Settings
+from infra.tail import Stage
+from schemas.events import MessageSent
+from tests.support.write_sides import eventually, open_conversation, send, serving_tables, worker, write_side
+
+
+async def test_an_edge_knows_whether_it_is_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that was alone hears another that has just come."""
+    monkeypatch.setattr(edge, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(edge, "SILENCE_SECONDS", 1.0)
+    seen: list[Entry] = []
+    async with write_side(settings, "edge-1") as first, worker(settings):
+
+        async def alone() -> bool:
+            return first.edge.tail.alone
+
+        async def heard() -> bool:
+            return bool(seen)
+
+        await serving_tables(first)
+        conversation = await open_conversation(first, 1, 2)
+        await eventually(alone)
+        first.edge.tail.follow(Stage.PUSH, seen.append, MessageSent)
+        async with write_side(settings, "edge-2") as second:
+            await serving_tables(second)
+            sent = await send(second, conversation, 1, "x")
+            await eventually(heard)
+            assert [entry.position for entry in seen] == [sent.position]
+            assert not await alone()
+            assert not second.edge.tail.alone
+        await eventually(alone)
