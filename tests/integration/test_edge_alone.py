@@ -1,6 +1,5 @@
 """An edge knows whether others write into the log: until then nothing in it but its own is in a hurry."""
 
-
 import pytest
 
 from infra import edge
