@@ -1,8 +1,8 @@
 """What the broker has acknowledged before the reader brings it: our own records, taken where they are next.
 
 A batch that was acknowledged lies in the log at known offsets, without gaps, and no reader will see others there. So
-where the tail stands at its first offset, it can be taken at once; the reader brings it later all the same, and must
-bring the very same. Pure: no clock, no log. docs/decisions/0006-taken-when-acknowledged.md has the why.
+where the tail stands at its first offset, it can be taken at once; the reader brings it later all the same, and both
+are compared. Pure: no clock, no log. docs/decisions/0006-taken-when-acknowledged.md has the why.
 """
 
 from collections import deque
@@ -11,13 +11,15 @@ from typing import Any, NamedTuple
 
 from schemas.envelope import Headers, Sealed
 from schemas.ids import Partition
-from schemas.judge import LIMIT
 
-MOST_UNCONFIRMED = LIMIT
-"""Records that may be taken before the reader has brought them; beyond it a reader that is stuck shows."""
+MOST_AHEAD_MS = 5_000
+"""How far the reader may be behind, by the broker's time; beyond it nothing is taken ahead, so that it shows."""
+
+MOST_WAITING = 100
+"""Batches of a partition that may wait until they are next; the oldest are left to the reader."""
 
 
-class Acknowledged(NamedTuple):
+class Written(NamedTuple):
     """A record of ours that is in the log, with the attributes of a consumer's record."""
 
     topic: str
@@ -29,11 +31,11 @@ class Acknowledged(NamedTuple):
     headers: Headers
 
 
-def acknowledged(partition: Partition, offset: int, timestamp: int, batch: Sequence[Sealed]) -> list[Acknowledged]:
+def records_of(partition: Partition, offset: int, timestamp: int, batch: Sequence[Sealed]) -> list[Written]:
     """Return a batch's records; its first is at `offset`, all have the broker's `timestamp` in milliseconds."""
     topic, number = partition
     return [
-        Acknowledged(topic, number, at, timestamp, key, value, headers)
+        Written(topic, number, at, timestamp, key, value, headers)
         for at, (key, value, headers) in enumerate(batch, offset)
     ]
 
@@ -42,27 +44,24 @@ class Ahead:
     """How far one partition was taken ahead of its reader, and what waits until it is next."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Sequence[Acknowledged]] = deque()
-        self._unconfirmed: deque[Acknowledged] = deque()
+        self._waiting: deque[Sequence[Written]] = deque(maxlen=MOST_WAITING)
+        self._unconfirmed: deque[Written] = deque()
 
-    @property
-    def waits(self) -> bool:
-        """Whether there is a batch that is not next: only the reader can bring what lies before it."""
-        return bool(self._waiting)
-
-    def add(self, batch: Sequence[Acknowledged]) -> None:
+    def add(self, batch: Sequence[Written]) -> None:
         """Take note of a batch that was acknowledged; `take` returns it when it is next."""
         self._waiting.append(batch)
 
-    def take(self, position: int) -> Sequence[Acknowledged]:
+    def take(self, position: int) -> Sequence[Written]:
         """Return the batch that begins at `position`, the first offset not taken yet; nothing if none does."""
-        waiting = self._waiting
+        waiting, unconfirmed = self._waiting, self._unconfirmed
         while waiting and waiting[0][0].offset < position:
             waiting.popleft()  # the reader was faster
-        if not waiting or waiting[0][0].offset > position or len(self._unconfirmed) >= MOST_UNCONFIRMED:
+        if not waiting or waiting[0][0].offset > position:
+            return ()
+        if unconfirmed and waiting[0][0].timestamp - unconfirmed[0].timestamp > MOST_AHEAD_MS:
             return ()
         batch = waiting.popleft()
-        self._unconfirmed.extend(batch)
+        unconfirmed.extend(batch)
         return batch
 
     def confirm(self, records: list[Any]) -> list[Any]:
@@ -73,7 +72,7 @@ class Ahead:
         count = min(len(self._unconfirmed), len(records))
         for record in records[:count]:
             taken = self._unconfirmed.popleft()
-            if (record.offset, record.key, record.value) != (taken.offset, taken.key, taken.value):
+            if (record.offset, record.value, record.timestamp) != (taken.offset, taken.value, taken.timestamp):
                 raise RuntimeError(
                     f"{record.topic} partition {record.partition} has another record at offset {record.offset} "
                     f"than the one that the broker acknowledged at {taken.offset}"

@@ -1,4 +1,4 @@
-"""Append to the log and observe: every event that this process writes comes back on its own tail.
+"""Append to the log and observe: every event that this process writes is seen again on its own tail.
 
 A record is recognised by its ce_id, wherever the tail has it from. How it is written is in writer.py.
 """

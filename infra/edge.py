@@ -48,7 +48,7 @@ class Edge:
         self.tail = Tail(readers, self.clock)
         self.tail.follow(Stage.FOLD, self._hear, EdgeBeat)
         self.tables = ReadTables(pool, self.epoch)
-        self._writer = Writer(lambda: kafka.producer(settings), self.tail.acknowledge)
+        self._writer = Writer(lambda: kafka.producer(settings), self.tail.written)
         self.appender = Appender(
             self._writer,
             self.tail,
@@ -127,11 +127,11 @@ class Edge:
         return EdgeBeat(edge=self.name, boot=self.boot, leaving=leaving)
 
     def _hear(self, entry: Entry) -> None:
-        """Note whether other edges are there. Called at least with each own heartbeat."""
+        """Note whether other edges are there; own heartbeats tell that none was heard for long."""
         now, beat = asyncio.get_running_loop().time(), entry.event
         if isinstance(beat, EdgeBeat) and beat.boot != self.boot and not beat.leaving:
             self._others_heard = now
-        self.tail.alone = now - self._others_heard > SILENCE_SECONDS
+        self.tail.be_alone(alone=now - self._others_heard > SILENCE_SECONDS)
 
     async def _keep_beating(self) -> None:
         while True:

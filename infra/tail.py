@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from infra.ahead import Ahead, acknowledged
+from infra.ahead import Ahead, records_of
 from infra.clock import BrokerClock
 from infra.kafka import Patience
 from infra.log_reader import LogReader, OutOfLog
@@ -38,16 +38,16 @@ MOST_CONTENTS = 100 * 1024 * 1024
 
 QUESTION_SECONDS = 5.0
 
-AT_ONCE = Patience(enough=1, milliseconds=500)
+AMONG_OTHERS = Patience(enough=1, milliseconds=500)
 ALONE = Patience(enough=64 * 1024, milliseconds=500)
-"""While no other edge writes, all that the reader of conversations can bring was taken before."""
+"""While no other edge writes, hardly anything that the reader of conversations can bring is news."""
 
 JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
 
 Follower = Callable[[Entry], None]
 
 Own = Callable[[str, Any], Fact | None]
-"""Returns the event of a record with this ce_id if this very record was written here and waits to be read back."""
+"""Returns the event of a record with this ce_id if this very record was written here and is under way."""
 
 
 class Stage(IntEnum):
@@ -108,10 +108,7 @@ class Readers(NamedTuple):
 
 
 class Tail:
-    """The one reader of the log in this process; `positions` holds the first offset not yet read of each partition.
-
-    `alone`: whether nobody else is known to write into the log of conversations, so that nothing of it is urgent.
-    """
+    """The one reader of the log in this process; `positions` holds the first offset not yet taken of each partition."""
 
     def __init__(self, readers: Readers, clock: BrokerClock) -> None:
         self._readers = readers
@@ -125,8 +122,7 @@ class Tail:
         self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self._ahead: dict[Partition, Ahead] = {}
-        self._acknowledged: asyncio.Queue[Partition] = asyncio.Queue()
-        self.alone = False
+        self._written: asyncio.Queue[Partition] = asyncio.Queue()
         self.positions: dict[Partition, int] = {}
         self.memories: dict[Partition, Memory] = {}
 
@@ -153,8 +149,7 @@ class Tail:
         for partition, start in starts.items():
             self.positions[partition] = start.read
             self._acting[partition] = start.act
-            if partition.topic == topics.CONVERSATIONS:
-                self._ahead[partition] = Ahead()
+            self._ahead[partition] = Ahead()
             if partition.topic in JUDGED:
                 partitions = self._counts[partition.topic]
                 self._judges[partition] = Judge()
@@ -167,11 +162,15 @@ class Tail:
         self._readers.conversations.read_from(self._of(conversations=True))
         self._readers.others.read_from(self._of(conversations=False))
 
-    def acknowledge(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
+    def written(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
         """Take note of a batch that this process has written: its first record is at `offset`."""
-        if (ahead := self._ahead.get(partition)) is not None:
-            ahead.add(acknowledged(partition, offset, timestamp, batch))
-            self._acknowledged.put_nowait(partition)
+        if partition.topic == topics.CONVERSATIONS:
+            self._ahead[partition].add(records_of(partition, offset, timestamp, batch))
+            self._written.put_nowait(partition)
+
+    def be_alone(self, *, alone: bool) -> None:
+        """Say whether nobody else is known to write conversations: then nothing that their reader brings is urgent."""
+        self._readers.conversations.be_patient(ALONE if alone else AMONG_OTHERS)
 
     async def run(self) -> None:
         """Read until cancelled; whatever it raises is the end of the process."""
@@ -188,27 +187,22 @@ class Tail:
                 await self._rewind(out)
                 continue
             for partition, records in batches.items():
-                ahead = self._ahead.get(partition)
-                self._take(partition, ahead.confirm(records) if ahead else records)
+                self._take(partition, self._ahead[partition].confirm(records))
                 self._take_ahead(partition)
             if batches:
                 self._flush()
                 await asyncio.sleep(0)
-            if reader is self._readers.conversations:
-                missing = any(ahead.waits for ahead in self._ahead.values())
-                reader.be_patient(ALONE if self.alone and not missing else AT_ONCE)
 
     async def _read_ahead(self) -> None:
         while True:
-            partition = await self._acknowledged.get()
+            partition = await self._written.get()
             self._take_ahead(partition)
-            if self._acknowledged.empty():
+            if self._written.empty():
                 self._flush()
 
     def _take_ahead(self, partition: Partition) -> None:
-        if (ahead := self._ahead.get(partition)) is not None:
-            while records := ahead.take(self.positions[partition]):
-                self._take(partition, records)
+        while records := self._ahead[partition].take(self.positions[partition]):
+            self._take(partition, records)
 
     def _flush(self) -> None:
         self._wake()

@@ -1,7 +1,7 @@
 """Write to the log: one idempotent producer, and of each partition one batch on its way.
 
 What is to be written meanwhile waits in line and goes with the next batch, so that batches grow with the load and
-nothing waits for company. Who waits for a record to be read back is in appender.py.
+nothing waits for company. Who waits for a record to be observed is in appender.py.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 MOST_IN_LINE = 5_000
 """Records that may wait for one partition; while a broker is away they are more and more."""
 
-Acknowledge = Callable[[Partition, int, int, list[Sealed]], None]
+Told = Callable[[Partition, int, int, list[Sealed]], None]
 """Is told of each batch that is in the log: the offset of its first record, the broker's timestamp, its records."""
 
 AGAIN_SECONDS = 0.5
@@ -30,11 +30,11 @@ STOP_SECONDS = 5.0
 
 
 class Writer:
-    """The one producer of this process, and the lines before it; `acknowledge` hears of what came from these."""
+    """The one producer of this process, and the lines before it; `told` hears where a batch was written."""
 
-    def __init__(self, new_producer: Callable[[], Any], acknowledge: Acknowledge) -> None:
+    def __init__(self, new_producer: Callable[[], Any], told: Told) -> None:
         self._new_producer = new_producer
-        self._acknowledge = acknowledge
+        self._told = told
         self._producer: Any = None
         self._replacing = asyncio.Lock()
         self._lines: defaultdict[Partition, deque[Sealed]] = defaultdict(deque)
@@ -88,8 +88,9 @@ class Writer:
                 except (KafkaError, AssertionError) as error:
                     await self._replace(producer, error)
                     continue
-                if written.offset >= 0:  # otherwise an attempt before this one had succeeded, nobody knows where
-                    self._acknowledge(partition, written.offset, written.timestamp, records)
+                # A batch that had to be sent again is answered with its first place, for as long as Kafka knows that.
+                if written.offset >= 0:
+                    self._told(partition, written.offset, written.timestamp, records)
         finally:
             del self._writing[partition]
 

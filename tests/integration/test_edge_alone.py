@@ -2,12 +2,19 @@
 
 import pytest
 
+from command_api.service import WriteSide
 from infra import edge
 from infra.memory import Entry
 from infra.settings import Settings
-from infra.tail import Stage
+from infra.tail import ALONE, AMONG_OTHERS, Stage
 from schemas.events import MessageSent
 from tests.support.write_sides import eventually, open_conversation, send, serving_tables, worker, write_side
+
+
+def patience(side: WriteSide) -> tuple[int, int]:
+    """Return what its reader of conversations asks of the broker from now on."""
+    fetcher = side.edge._readers.conversations._consumer._fetcher
+    return fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms
 
 
 async def test_an_edge_knows_whether_it_is_alone(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,7 +25,7 @@ async def test_an_edge_knows_whether_it_is_alone(settings: Settings, monkeypatch
     async with write_side(settings, "edge-1") as first, worker(settings):
 
         async def alone() -> bool:
-            return first.edge.tail.alone
+            return patience(first) == ALONE
 
         async def heard() -> bool:
             return bool(seen)
@@ -32,6 +39,5 @@ async def test_an_edge_knows_whether_it_is_alone(settings: Settings, monkeypatch
             sent = await send(second, conversation, 1, "x")
             await eventually(heard)
             assert [entry.position for entry in seen] == [sent.position]
-            assert not await alone()
-            assert not second.edge.tail.alone
+            assert patience(first) == patience(second) == AMONG_OTHERS
         await eventually(alone)

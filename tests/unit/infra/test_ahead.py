@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from infra import ahead as module
-from infra.ahead import Acknowledged, Ahead, acknowledged
+from infra.ahead import MOST_AHEAD_MS, MOST_WAITING, Ahead, Written, records_of
 from schemas import topics
 from schemas.envelope import Sealed
 from schemas.ids import Partition
@@ -20,8 +19,8 @@ def sealed(number: int) -> Sealed:
     return Sealed(b"1:2", b"%d" % number, [("ce_id", b"id-%d" % number)])
 
 
-def batch(offset: int, count: int = 1) -> list[Acknowledged]:
-    return acknowledged(PARTITION, offset, 5, [sealed(number) for number in range(offset, offset + count)])
+def batch(offset: int, count: int = 1, timestamp: int = 5) -> list[Written]:
+    return records_of(PARTITION, offset, timestamp, [sealed(number) for number in range(offset, offset + count)])
 
 
 def read(offset: int, count: int = 1) -> list[histories.Entry]:
@@ -49,10 +48,8 @@ def test_a_batch_waits_for_what_lies_before_it() -> None:
     ahead = Ahead()
     ahead.add(batch(5))
     assert not ahead.take(4)
-    assert ahead.waits
     assert ahead.confirm(read(4)) == read(4)
     assert ahead.take(5) == batch(5)
-    assert not ahead.waits
 
 
 def test_a_batch_that_the_reader_has_begun_to_bring_is_left_to_it() -> None:
@@ -69,7 +66,7 @@ def test_a_batch_that_the_reader_has_begun_to_bring_is_left_to_it() -> None:
     "other",
     [
         replace(read(4)[0], offset=5),
-        replace(read(4)[0], key=b"1:3"),
+        replace(read(4)[0], timestamp=6),
         replace(read(4)[0], value=b"other"),
     ],
 )
@@ -81,13 +78,20 @@ def test_another_record_than_was_taken_ends_everything(other: histories.Entry) -
         ahead.confirm([other])
 
 
-def test_a_reader_that_is_stuck_is_not_left_behind_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_UNCONFIRMED", 2)
+def test_a_reader_that_is_stuck_is_not_left_behind_without_end() -> None:
     ahead = Ahead()
     for offset in range(3):
-        ahead.add(batch(offset))
+        ahead.add(batch(offset, timestamp=5 + offset * MOST_AHEAD_MS))
     assert [bool(ahead.take(offset)) for offset in range(3)] == [True, True, False]
-    assert not ahead.confirm(read(0))
+    assert not ahead.confirm(batch(0))
+    assert ahead.take(2)
+
+
+def test_of_many_batches_that_wait_the_oldest_are_left_to_the_reader() -> None:
+    ahead = Ahead()
+    for offset in range(1, MOST_WAITING + 2):
+        ahead.add(batch(offset))
+    assert not ahead.take(1)
     assert ahead.take(2) == batch(2)
 
 
@@ -95,7 +99,7 @@ def test_a_reader_that_is_stuck_is_not_left_behind_without_end(monkeypatch: pyte
 def test_everything_is_taken_once_and_in_order(seed: int) -> None:
     """A log of our batches and of others' records; answers and reader come as they like, or an answer never comes."""
     luck = random.Random(seed)
-    ahead, answers = Ahead(), deque[list[Acknowledged]]()
+    ahead, answers = Ahead(), deque[list[Written]]()
     end = brought = position = 0
     taken: list[int] = []
 

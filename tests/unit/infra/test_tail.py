@@ -14,7 +14,7 @@ import pytest
 from infra.clock import BrokerClock
 from infra.kafka import Patience
 from infra.memory import Entry
-from infra.tail import ALONE, AT_ONCE, Follower, Readers, Stage, Start, Tail
+from infra.tail import ALONE, AMONG_OTHERS, Follower, Readers, Stage, Start, Tail
 from schemas import topics
 from schemas.envelope import Sealed, seal
 from schemas.events import AnyEvent, AsOf, ConversationBlocked, MessageSent
@@ -163,7 +163,7 @@ async def test_what_was_acknowledged_is_handed_on_once_and_its_batch_ended_befor
     tail.follow(Stage.FOLD, seen.append)
     tail.after_batch(lambda: ended.append(len(seen)))
     async with running(tail):
-        tail.acknowledge(PARTITION, 0, 7, [sealed(0, EVENTS[0]), sealed(1, EVENTS[1])])
+        tail.written(PARTITION, 0, 7, [sealed(0, EVENTS[0]), sealed(1, EVENTS[1])])
         passed = asyncio.create_task(tail.passed({PARTITION: 2}, within=5))
         await settle()
         assert [(entry.offset, entry.timestamp, entry.ce_id, entry.event) for entry in seen] == [
@@ -172,7 +172,7 @@ async def test_what_was_acknowledged_is_handed_on_once_and_its_batch_ended_befor
         ]
         assert ended == [2]
         assert await passed
-        reader.brings.put_nowait([record(offset, EVENTS[offset]) for offset in range(3)])
+        reader.brings.put_nowait([replace(record(offset, EVENTS[offset]), timestamp=7) for offset in range(3)])
         await settle()
     assert [entry.offset for entry in seen] == [0, 1, 2]
 
@@ -181,7 +181,7 @@ async def test_what_was_acknowledged_behind_others_waits_for_them(tail: Tail, re
     seen: list[Entry] = []
     tail.follow(Stage.FOLD, seen.append)
     async with running(tail):
-        tail.acknowledge(PARTITION, 1, 0, [sealed(1, EVENTS[1])])
+        tail.written(PARTITION, 1, 0, [sealed(1, EVENTS[1])])
         await settle()
         assert seen == []
         reader.brings.put_nowait([record(0, EVENTS[0])])
@@ -194,14 +194,14 @@ async def test_other_topics_are_only_read(tail: Tail) -> None:
     partition = Partition(topics.PRESENCE, 0)
     tail.begin({partition: Start(0, 0)})
     async with running(tail):
-        tail.acknowledge(partition, 0, 0, [sealed(0, EVENTS[0])])
+        tail.written(partition, 0, 0, [sealed(0, EVENTS[0])])
         await settle()
     assert tail.positions[partition] == 0
 
 
 async def test_another_record_than_was_acknowledged_ends_the_tail(tail: Tail, reader: Reader) -> None:
     async with running(tail) as task:
-        tail.acknowledge(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
+        tail.written(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
         await settle()
         reader.brings.put_nowait([record(0, EVENTS[1])])
         await asyncio.wait([task], timeout=5)
@@ -214,20 +214,37 @@ async def test_a_follower_that_raises_on_what_was_acknowledged_ends_the_tail(tai
 
     tail.follow(Stage.FOLD, follower)
     async with running(tail) as task:
-        tail.acknowledge(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
+        tail.written(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
         await asyncio.wait([task], timeout=5)
     assert isinstance(task.exception(), ExceptionGroup)
 
 
-async def test_only_an_edge_that_is_alone_lets_the_broker_keep_its_fetches(tail: Tail, reader: Reader) -> None:
+async def test_what_comes_of_several_partitions_at_once_ends_one_batch(tail: Tail) -> None:
+    other = Partition(topics.CONVERSATIONS, 1)
+    tail.begin({PARTITION: Start(0, 0), other: Start(0, 0)})
+    ended: list[None] = []
+    tail.after_batch(lambda: ended.append(None))
     async with running(tail):
-        for offset, alone in enumerate((False, True, False)):
-            tail.alone = alone
-            reader.brings.put_nowait([record(offset, EVENTS[offset])])
-            await settle()
-            assert reader.patience == (ALONE if alone else AT_ONCE)
-        tail.alone = True
-        tail.acknowledge(PARTITION, 4, 0, [sealed(4, EVENTS[0])])
-        reader.brings.put_nowait([])
+        tail.written(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
+        tail.written(other, 0, 0, [sealed(0, EVENTS[1])])
         await settle()
-        assert reader.patience == AT_ONCE, "an answer waits for what only the reader can bring"
+    assert tail.positions == {PARTITION: 1, other: 1}
+    assert len(ended) == 1
+
+
+async def test_what_lies_before_the_start_only_warms_the_judge(tail: Tail, reader: Reader) -> None:
+    tail.begin({PARTITION: Start(0, 2)})
+    seen: list[Entry] = []
+    tail.follow(Stage.FOLD, seen.append)
+    async with running(tail):
+        tail.written(PARTITION, 2, 0, [sealed(2, EVENTS[2])])
+        reader.brings.put_nowait([record(offset, EVENTS[offset]) for offset in range(2)])
+        await settle()
+    assert [(entry.offset, entry.judgement.seq) for entry in seen] == [(2, 3)]
+
+
+def test_only_an_edge_that_is_alone_lets_the_broker_keep_its_fetches(tail: Tail, reader: Reader) -> None:
+    tail.be_alone(alone=True)
+    assert reader.patience == ALONE
+    tail.be_alone(alone=False)
+    assert reader.patience == AMONG_OTHERS

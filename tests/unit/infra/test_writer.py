@@ -19,7 +19,7 @@ ROOM = 3
 
 
 @dataclass
-class Written:
+class Place:
     """Where the broker says that a batch is; -1 when it knows only that it was written before."""
 
     offset: int
@@ -47,7 +47,7 @@ class Producer:
     """Keeps the batches that it is given; a test says when they are written."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[int, Batch, asyncio.Future[Written]]] = []
+        self.sent: list[tuple[int, Batch, asyncio.Future[Place]]] = []
         self.stopped = False
 
     async def start(self) -> None:
@@ -59,9 +59,9 @@ class Producer:
     def create_batch(self) -> Batch:
         return Batch()
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Written]":  # noqa: ARG002
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Place]":  # noqa: ARG002
         assert batch.closed
-        written: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
         self.sent.append((partition, batch, written))
         return written
 
@@ -73,8 +73,8 @@ class Fixture:
     def __init__(self) -> None:
         self.producers: list[Producer] = []
         self.away = False
-        self.acknowledged: list[tuple[Partition, int, int, list[bytes]]] = []
-        self.writer = Writer(self._new, self._acknowledge)
+        self.told: list[tuple[Partition, int, int, list[bytes]]] = []
+        self.writer = Writer(self._new, self._tell)
 
     def _new(self) -> Producer:
         if self.away:
@@ -82,8 +82,8 @@ class Fixture:
         self.producers.append(Producer())
         return self.producers[-1]
 
-    def _acknowledge(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
-        self.acknowledged.append((partition, offset, timestamp, [record.value for record in batch]))
+    def _tell(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
+        self.told.append((partition, offset, timestamp, [record.value for record in batch]))
 
     def put(self, partition: Partition, *values: int) -> None:
         for value in values:
@@ -93,7 +93,7 @@ class Fixture:
         """End the newest producer's batch of this number, and let everything run that follows from it."""
         *_, written = self.producers[-1].sent[number]
         if error is None:
-            written.set_result(Written(offset))
+            written.set_result(Place(offset))
         else:
             written.set_exception(error)
         await settle()
@@ -141,20 +141,20 @@ async def test_what_does_not_fit_goes_with_the_batch_after(given: Fixture) -> No
 async def test_of_what_is_written_its_place_is_told(given: Fixture) -> None:
     given.put(ONE, 1, 2, 3, 4)
     await settle()
-    assert given.acknowledged == []
+    assert given.told == []
     await given.end(0, offset=70)
     await given.end(1, offset=73)
-    assert given.acknowledged == [(ONE, 70, 5, [b"1", b"2", b"3"]), (ONE, 73, 5, [b"4"])]
+    assert given.told == [(ONE, 70, 5, [b"1", b"2", b"3"]), (ONE, 73, 5, [b"4"])]
 
 
-async def test_of_what_an_earlier_attempt_has_written_nobody_knows_the_place(given: Fixture) -> None:
+async def test_what_has_no_place_is_not_told(given: Fixture) -> None:
     given.put(ONE, 1)
     await settle()
     await given.end(0, offset=-1)
     given.put(ONE, 2)
     await settle()
     await given.end(1, KafkaError("refused"))
-    assert given.acknowledged == []
+    assert given.told == []
 
 
 async def test_after_a_refused_batch_another_producer_goes_on(given: Fixture) -> None:
