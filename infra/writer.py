@@ -44,7 +44,11 @@ class Writer:
     async def start(self) -> None:
         """Connect a producer; KafkaError when there is no broker."""
         producer = self._new_producer()
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await _stop(producer)  # it waits for its id with connections open
+            raise
         self._producer = producer
 
     async def stop(self) -> None:

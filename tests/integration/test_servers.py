@@ -90,12 +90,12 @@ async def test_a_batch_that_is_sent_again_is_told_its_first_place(
         sent.append([await send(node, request, **options) for _ in range(2)])
         return sent[-1][1]
 
-    monkeypatch.setattr(producer.client, "send", send_twice)
     batch = producer.create_batch()
     for value in (b"first", b"second"):
         batch.append(timestamp=None, key=None, value=value)
-    written = await (await producer.send_batch(batch, IDS, partition=0))
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(producer.client, "send", send_twice)
+        written = await (await producer.send_batch(batch, IDS, partition=0))
     await producer.stop()
     assert len(sent) == 1
 

@@ -49,9 +49,11 @@ class Producer:
     def __init__(self) -> None:
         self.sent: list[tuple[int, Batch, asyncio.Future[Place]]] = []
         self.stopped = False
+        self.refuses = False
 
     async def start(self) -> None:
-        pass
+        if self.refuses:
+            raise KafkaError("no id")
 
     async def stop(self) -> None:
         self.stopped = True
@@ -116,6 +118,14 @@ async def given(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Fixture]:
     await fixture.writer.start()
     yield fixture
     await fixture.writer.stop()
+
+
+async def test_a_producer_that_cannot_start_is_stopped(given: Fixture) -> None:
+    refusing = Producer()
+    refusing.refuses = True
+    with pytest.raises(KafkaError):
+        await Writer(lambda: refusing, given._tell).start()
+    assert refusing.stopped
 
 
 async def test_what_comes_while_a_batch_is_on_its_way_shares_the_next(given: Fixture) -> None:
