@@ -17,6 +17,7 @@ from infra.kafka_topics import TopicContradiction, ensure_topics
 from infra.settings import Settings
 
 __all__ = [
+    "AT_ONCE",
     "Patience",
     "TopicContradiction",
     "be_patient",
@@ -42,6 +43,10 @@ class Patience(NamedTuple):
 
     enough: int
     milliseconds: int
+
+
+AT_ONCE = Patience(enough=1, milliseconds=500)
+"""A fetch is answered as soon as there is anything."""
 
 
 def producer(settings: Settings) -> Any:

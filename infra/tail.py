@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from infra.ahead import Ahead, records_of
 from infra.clock import BrokerClock
-from infra.kafka import Patience
+from infra.kafka import AT_ONCE, Patience
 from infra.log_reader import LogReader, OutOfLog
 from infra.memory import Entry, Memory
 from infra.placing import check_place
@@ -38,7 +38,6 @@ MOST_CONTENTS = 100 * 1024 * 1024
 
 QUESTION_SECONDS = 5.0
 
-AMONG_OTHERS = Patience(enough=1, milliseconds=500)
 ALONE = Patience(enough=64 * 1024, milliseconds=500)
 """While no other edge writes, hardly anything that the reader of conversations can bring is news."""
 
@@ -170,7 +169,7 @@ class Tail:
 
     def be_alone(self, *, alone: bool) -> None:
         """Say whether nobody else is known to write conversations: then nothing that their reader brings is urgent."""
-        self._readers.conversations.be_patient(ALONE if alone else AMONG_OTHERS)
+        self._readers.conversations.be_patient(ALONE if alone else AT_ONCE)
 
     async def run(self) -> None:
         """Read until cancelled; whatever it raises is the end of the process."""

@@ -22,7 +22,7 @@ from faust.tables import TableManager
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
-from infra.kafka import Patience, be_patient
+from infra.kafka import AT_ONCE, Patience, be_patient
 from projections import log, refusal, watchdog
 from projections.database import Away, Database, Gone
 from projections.lanes import Bounds, Lanes
@@ -43,7 +43,6 @@ HEARTBEAT_SECONDS = 3.0
 
 # Many records wait for each other for a moment, and share the cost of a fetch and of a transaction. A few do not, since
 # somebody may wait to read what he has just written; nor does nothing, which would be fetched 40 times a second.
-AT_REST = Patience(enough=1, milliseconds=500)
 BUSY = Patience(enough=1024 * 1024, milliseconds=100)
 MANY_PER_SECOND = 200
 
@@ -100,8 +99,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             max_poll_records=POLL_RECORDS,
             max_poll_interval_ms=300_000,
             max_partition_fetch_bytes=FETCH_BYTES,
-            fetch_min_bytes=AT_REST.enough,
-            fetch_max_wait_ms=AT_REST.milliseconds,
+            fetch_min_bytes=AT_ONCE.enough,
+            fetch_max_wait_ms=AT_ONCE.milliseconds,
             request_timeout_ms=REQUEST_SECONDS * 1_000,
             session_timeout_ms=SESSION_SECONDS * 1_000,
             rebalance_timeout_ms=SESSION_SECONDS * 1_000,
@@ -116,7 +115,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             # The partition was assigned a moment ago, and the seek to where the tables stand is under way.
             await asyncio.sleep(SEEKING_SECONDS)
             return {}
-        be_patient(consumer, BUSY if self._are_many(fetched) else AT_REST)
+        be_patient(consumer, BUSY if self._are_many(fetched) else AT_ONCE)
         # Nothing has run on this thread's loop since the records were taken: the stamp is theirs.
         return {partition: [Slab(self.seeks, records)] for partition, records in fetched.items()}
 

@@ -4,9 +4,10 @@ import pytest
 
 from command_api.service import WriteSide
 from infra import edge
+from infra.kafka import AT_ONCE
 from infra.memory import Entry
 from infra.settings import Settings
-from infra.tail import ALONE, AMONG_OTHERS, Stage
+from infra.tail import ALONE, Stage
 from schemas.events import MessageSent
 from tests.support.write_sides import eventually, open_conversation, send, serving_tables, worker, write_side
 
@@ -39,5 +40,5 @@ async def test_an_edge_knows_whether_it_is_alone(settings: Settings, monkeypatch
             sent = await send(second, conversation, 1, "x")
             await eventually(heard)
             assert [entry.position for entry in seen] == [sent.position]
-            assert patience(first) == patience(second) == AMONG_OTHERS
+            assert patience(first) == patience(second) == AT_ONCE
         await eventually(alone)

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from infra.clock import BrokerClock
-from infra.kafka import Patience
+from infra.kafka import AT_ONCE, Patience
 from infra.memory import Entry
-from infra.tail import ALONE, AMONG_OTHERS, Follower, Readers, Stage, Start, Tail
+from infra.tail import ALONE, Follower, Readers, Stage, Start, Tail
 from schemas import topics
 from schemas.envelope import Sealed, seal
 from schemas.events import AnyEvent, AsOf, ConversationBlocked, MessageSent
 from schemas.ids import Partition
 from schemas.judge import Verdict
 from tests import histories
+from tests.support.live_parts import settle
 
 PARTITION = Partition(topics.CONVERSATIONS, 0)
 TIME = "2026-01-31T12:00:00.000Z"
@@ -147,11 +148,6 @@ async def running(tail: Tail) -> AsyncIterator["asyncio.Task[None]"]:
             await task
 
 
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 EVENTS = [message(number, as_of=0) for number in range(1, 5)]
 
 
@@ -247,4 +243,4 @@ def test_only_an_edge_that_is_alone_lets_the_broker_keep_its_fetches(tail: Tail,
     tail.be_alone(alone=True)
     assert reader.patience == ALONE
     tail.be_alone(alone=False)
-    assert reader.patience == AMONG_OTHERS
+    assert reader.patience == AT_ONCE

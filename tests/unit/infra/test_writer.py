@@ -13,6 +13,7 @@ from infra.writer import MOST_IN_LINE, Writer
 from schemas.envelope import Sealed
 from schemas.errors import Unavailable
 from schemas.ids import Partition
+from tests.support.live_parts import settle
 
 ONE, OTHER = Partition("chat.conversations", 0), Partition("chat.conversations", 1)
 ROOM = 3
@@ -99,11 +100,6 @@ class Fixture:
         else:
             written.set_exception(error)
         await settle()
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 def record(value: int) -> Sealed:

@@ -1,17 +1,15 @@
 """projections/faust_worker.py: batches dressed as records, and a memory that forgets."""
 
-import inspect
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 
-from infra.kafka import Patience
-from projections.faust_worker import AT_REST, BUSY, ConsumerThread, Slab, Unremembered
+from infra.kafka import AT_ONCE, Patience
+from projections.faust_worker import BUSY, ConsumerThread, Slab, Unremembered
 
 PLACE = TopicPartition("chat.conversations", 2)
 
@@ -76,7 +74,7 @@ async def test_slabs_are_stamped_with_the_seek_that_they_were_fetched_after(monk
 
 @pytest.mark.parametrize(
     ("records", "seconds", "patience"),
-    [(12, 0.025, BUSY), (1, 0.002, BUSY), (1, 0.02, AT_REST), (3, 0.025, AT_REST), (100, 60, AT_REST), (0, 1, AT_REST)],
+    [(12, 0.025, BUSY), (1, 0.002, BUSY), (1, 0.02, AT_ONCE), (3, 0.025, AT_ONCE), (100, 60, AT_ONCE), (0, 1, AT_ONCE)],
 )
 async def test_only_many_records_wait_for_company(
     records: int, seconds: float, patience: Patience, monkeypatch: pytest.MonkeyPatch
@@ -89,12 +87,3 @@ async def test_only_many_records_wait_for_company(
     now += seconds
     await fetching.fetch()
     assert fetching.patience == patience
-
-
-def test_aiokafka_has_what_is_set_there() -> None:
-    """Private names, which another version may have no more."""
-    parameters = inspect.signature(AIOKafkaConsumer.__init__).parameters
-    assert {"fetch_min_bytes", "fetch_max_wait_ms"} <= parameters.keys()
-    settled = inspect.getsource(Fetcher.__init__)
-    assert "self._fetch_min_bytes" in settled
-    assert "self._fetch_max_wait_ms" in settled

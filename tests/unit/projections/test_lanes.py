@@ -13,6 +13,7 @@ from projections.refusal import GaveUp
 from projections.tables.positions import Fenced, Stored
 from schemas import topics
 from schemas.ids import Partition
+from tests.support.live_parts import settle
 
 HERE, THERE = Partition(topics.CONVERSATIONS, 0), Partition(topics.CONVERSATIONS, 1)
 
@@ -78,23 +79,18 @@ async def opened_anew(made: Lanes, bounds: Bounds) -> dict[Partition, int]:
     return await made.open(list(bounds), found)
 
 
-async def settled() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 async def test_slabs_of_an_earlier_seek_are_dropped_also_before_the_next_one(told: Told) -> None:
     made = await opened(told, HERE)
     made.deliver(HERE, 0, ["before the first seek"])
     made.start(1)
     made.deliver(HERE, 1, ["a"])
-    await settled()
+    await settle()
     await opened_anew(made, {HERE: (0, 100)})
     made.deliver(HERE, 1, ["fetched before, delivered after"])
     made.start(2)
     made.deliver(HERE, 1, ["late"])
     made.deliver(HERE, 2, ["b"])
-    await settled()
+    await settle()
     await made.close()
     assert told.taken == [["a"], ["b"]]
 
@@ -104,12 +100,12 @@ async def test_what_comes_while_a_lane_works_becomes_one_batch(told: Told) -> No
     made.start(1)
     told.holding.clear()
     made.deliver(HERE, 1, ["a"])
-    await settled()
+    await settle()
     made.deliver(HERE, 1, ["b"])
     made.deliver(HERE, 1, ["c", "d"])
     made.deliver(THERE, 1, ["x"])
     told.holding.set()
-    await settled()
+    await settle()
     await made.close()
     assert sorted(told.taken) == [["a"], ["b", "c", "d"], ["x"]]
 
@@ -121,7 +117,7 @@ async def test_no_more_is_fetched_while_lanes_are_full(told: Told, monkeypatch: 
     told.holding.clear()
     made.deliver(HERE, 1, [1, 2, 3])
     waiting = asyncio.ensure_future(made.room())
-    await settled()
+    await settle()
     assert not waiting.done()
     told.holding.set()
     await asyncio.wait_for(waiting, 5)
@@ -136,10 +132,10 @@ async def test_a_fenced_lane_looks_again_and_any_other_failure_ends_the_worker(
     made.start(1)
     told.fails = raised
     made.deliver(HERE, 1, ["a"])
-    await settled()
+    await settle()
     assert (told.fenced, len(told.failures)) == (fenced, 1 - fenced)
     made.deliver(HERE, 1, ["b"])
-    await settled()
+    await settle()
     assert told.taken == []
     await made.close()
 
@@ -164,7 +160,7 @@ async def test_tables_that_stand_before_an_idle_lane_went_back(
     told.holding.clear()
     if busy:
         made.deliver(HERE, 1, ["a"])
-        await settled()
+        await settle()
     database.rows = FakeDatabase(stands).rows
     assert await made.went_back() is back
     told.holding.set()
