@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import fcntl
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -35,7 +36,15 @@ HEADERS = [(f"header-{number}", b"." * 20) for number in range(6)]
 
 
 async def train(logs: Path, progress: Progress) -> None:
-    """Make the cache unless it is there or is being made. StartError when the broker does not come up or answer."""
+    """Make the cache unless it is there or is being made. StartError, whatever stands in the way: all works without."""
+    try:
+        await _train(logs, progress)
+    except OSError as error:
+        # Who runs a system beside this says it, and goes on.
+        raise StartError(f"Java was not taught: {error}") from error
+
+
+async def _train(logs: Path, progress: Progress) -> None:
     java = find_java()
     kept = aot_cache(java, class_path(_silently))
     if not java.keeps_starts or kept.exists():
@@ -51,9 +60,9 @@ async def train(logs: Path, progress: Progress) -> None:
         with tempfile.TemporaryDirectory(prefix=PREFIX, dir=cache(), ignore_cleanup_errors=True) as directory:
             seen = Path(directory) / "seen.aot"
             await _start_and_stop(Path(directory), seen, logs)
-            for other in cache().glob("*.aot"):
-                other.unlink()
             seen.replace(kept)
+        for other in set(cache().glob("*.aot")) - {kept}:
+            other.unlink()
 
 
 async def _start_and_stop(directory: Path, seen: Path, logs: Path) -> None:
@@ -73,13 +82,19 @@ async def _start_and_stop(directory: Path, seen: Path, logs: Path) -> None:
         async with asyncio.timeout(USE_SECONDS):
             await use(directory, cluster.bootstrap_servers)
         await child.stop()
+        _require(seen, child)
     except (KafkaError, OSError) as error:
-        # Who runs a system beside this says it, and goes on.
         raise StartError(f"Java was not taught: {part.name} does not answer ({error!r})") from error
     finally:
         if child.status is None:
             child.kill()
             await child.ended()
+
+
+def _require(seen: Path, child: Child) -> None:
+    """StartError unless Java wrote down all of it; killed, for want of memory or time, it wrote nothing or a part."""
+    if child.status == -signal.SIGKILL or not seen.exists():
+        raise StartError(f"Java was not taught: {child.part.name} kept nothing; it {child.obituary()}")
 
 
 async def use(home: Path, bootstrap_servers: str) -> None:

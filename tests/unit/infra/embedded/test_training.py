@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import errno
 import fcntl
 from pathlib import Path
 
@@ -73,6 +74,39 @@ async def test_a_broker_that_does_not_answer_ends_nothing_but_this(
 
     monkeypatch.setattr(training, "use", unanswered)
     with pytest.raises(StartError, match="does not answer"):
+        await training.train(tmp_path / "logs", lambda _: None)
+    assert {path.name for path in kept.parent.iterdir()} == {"training.lock"}
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("exit 143", "kept nothing; it ended with status 143"),
+        ('echo half > "${1#*=}"; kill -9 $$', "kept nothing; it was killed by SIGKILL"),
+    ],
+)
+async def test_a_broker_that_keeps_nothing_or_a_part_leaves_what_there_is(
+    kept: Path, tmp_path: Path, end: str, said: str
+) -> None:
+    (kept.parent / "older.aot").touch()
+    (tmp_path / "java").write_text(BROKER.replace('echo learnt > "${1#*=}"; exit', end))
+    with pytest.raises(StartError, match=said):
+        await training.train(tmp_path / "logs", lambda _: None)
+    assert {path.name for path in kept.parent.iterdir()} == {"older.aot", "training.lock"}
+
+
+async def test_a_cache_that_cannot_be_written_is_said(kept: Path, tmp_path: Path) -> None:
+    (kept.parent / "training.lock").mkdir()
+    with pytest.raises(StartError, match=r"Java was not taught: .*training\.lock"):
+        await training.train(tmp_path / "logs", lambda _: None)
+
+
+async def test_a_disk_that_is_full_is_said(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> Kafka:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training, "prepare_kafka", full)
+    with pytest.raises(StartError, match=r"Java was not taught: .*No space left on device"):
         await training.train(tmp_path / "logs", lambda _: None)
     assert {path.name for path in kept.parent.iterdir()} == {"training.lock"}
 
