@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from infra.http_client import Answer, ask
+from infra.part import Progress
 from infra.settings import Settings
 from infra.system import System
 from infra.tokens import sign_token
 
 USERS = {1: "Ada", 2: "Ben"}
 SECONDS = 60.0
+"""How long the screen waits for the read tables: from a long log they take longer to make."""
 
 
 class Welcome(NamedTuple):
@@ -26,20 +28,32 @@ class Welcome(NamedTuple):
     conversation_id: int | None
 
 
-async def welcome(settings: Settings, system: System) -> Welcome:
-    """Wait until the read tables answer, and let the users meet; TimeoutError when that takes too long."""
+async def welcome(settings: Settings, system: System, say: Progress) -> Welcome:
+    """Wait until the read tables answer, and let the users meet; say so, and go without, when that takes long."""
     tokens = {user: sign_token(settings, user) for user in USERS}
-    async with asyncio.timeout(SECONDS):
-        await _eventually("GET", f"{system.url}/chat/conversations?user_id=1", tokens[1])
-        if not system.servers.kafka:
-            return Welcome(tokens, None)
-        service = sign_token(settings, 1, service=True)
-        pair = dict(zip(("user_id", "other_user_id"), USERS, strict=True))
-        opened = await _eventually("POST", f"{system.url}/chat/conversations", service, pair)
-        if opened.status == 201:
-            for user, name in USERS.items():
-                await _eventually("PUT", f"{system.url}/chat/users/{user}", service, {"name": name, "photo": None})
-    return Welcome(tokens, opened.content["id"])
+    try:
+        async with asyncio.timeout(SECONDS):
+            return Welcome(tokens, await _meet(settings, system, tokens[1]))
+    except TimeoutError:
+        worker = f"{settings.home}/logs/worker-1.log"
+        say("the read tables do not answer yet, and reads get 503: to make them from a long log takes its time")
+        say(f"`chat lag` shows how far they are, {worker} what the worker says")
+        return Welcome(tokens, None)
+
+
+async def _meet(settings: Settings, system: System, token: str) -> int | None:
+    """Return the users' conversation, opened if need be; None on servers that are not ours."""
+    await _eventually("GET", f"{system.url}/chat/conversations?user_id=1", token)
+    if not system.servers.kafka:
+        return None
+    service = sign_token(settings, 1, service=True)
+    pair = dict(zip(("user_id", "other_user_id"), USERS, strict=True))
+    opened = await _eventually("POST", f"{system.url}/chat/conversations", service, pair)
+    if opened.status == 201:
+        for user, name in USERS.items():
+            await _eventually("PUT", f"{system.url}/chat/users/{user}", service, {"name": name, "photo": None})
+    conversation: int = opened.content["id"]
+    return conversation
 
 
 async def _eventually(method: str, url: str, token: str, content: Any = None) -> Answer:

@@ -74,11 +74,8 @@ async def _serve(settings: Settings, system: System, supervisor: Supervisor, *, 
 
 
 async def _greet(settings: Settings, system: System, *, for_programs: bool) -> None:
-    """Show the screen when everything answers; then there is time for what makes the next start faster."""
-    try:
-        found = await welcome(settings, system)
-    except TimeoutError:
-        raise StartError(f"the read tables do not come up; see {settings.home}/logs/worker-1.log") from None
+    """Show the screen when everything answers, or has had time; then make the next start faster."""
+    found = await welcome(settings, system, _say)
     click.echo(json.dumps(as_json(system, found)) if for_programs else screen(settings, system, found))
     if system.servers.kafka:
         try:

@@ -1,8 +1,11 @@
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra import welcome
+from infra.http_client import Answer
 from infra.part import Part
 from infra.settings import Settings, load_settings
 from infra.system import Servers, System
@@ -56,3 +59,18 @@ def test_programs_get_the_same() -> None:
     told = as_json(running("http://127.0.0.1:8000"), FOUND)
     assert (told["url"], told["edges"]) == ("http://127.0.0.1:8000", ["http://127.0.0.1:8000"])
     assert told["tokens"]["2"] == "token-of-ben"
+
+
+async def test_tables_that_are_still_being_made_are_said_and_not_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def not_yet(*_: Any, **__: Any) -> Answer:
+        return Answer(503, None)
+
+    monkeypatch.setattr(welcome, "ask", not_yet)
+    monkeypatch.setattr(welcome, "SECONDS", 0.2)
+    said: list[str] = []
+    found = await welcome.welcome(settings, running(), said.append)
+    assert set(found.tokens) == {1, 2}
+    assert found.conversation_id is None
+    assert said[0].startswith("the read tables do not answer yet")
