@@ -19,7 +19,10 @@ from schemas.topics import TOPICS, Topic
 
 SECONDS = 60.0
 NEVER_LOSE = 3
-"""Replicas of each partition, where there are as many brokers; two of them have to have a record."""
+"""Replicas of each partition, where there are as many brokers."""
+
+IN_SYNC = "2"
+"""How many of several replicas have to have a record before it is acknowledged; of two that is both."""
 
 
 class TopicContradiction(RuntimeError):
@@ -85,7 +88,7 @@ def partitions(found: Mapping[str, Found]) -> list[Partition]:
 
 def contradictions(topic: Topic, found: Found, count: int, *, flush: bool) -> list[str]:
     """Return a line for each setting that differs; `flush`: what one broker alone is told to do."""
-    expected = {"partitions": str(count), **topic.config(flush=flush and found.replicas == 1)}
+    expected = {"partitions": str(count), **_config(topic, found.replicas, flush=flush)}
     actual = {**found.config, "partitions": str(found.partitions)}
     return [
         f"topic {topic.name}: {setting} must be {value}, but is {actual.get(setting)}"
@@ -135,16 +138,22 @@ def _partitions(described: Mapping[str, Any]) -> int | None:
     )
 
 
+def _config(topic: Topic, replicas: int, *, flush: bool) -> dict[str, str]:
+    """Return the configuration of a topic with so many replicas; `flush`: what one broker alone is told to do."""
+    if replicas == 1:
+        return topic.config(flush=flush)
+    return {**topic.config(flush=False), "min.insync.replicas": IN_SYNC}
+
+
 async def _create(admin: Any, missing: list[Topic], partitions: int, *, flush: bool) -> None:
     brokers = len((await admin.describe_cluster())["brokers"])
     replicas = min(NEVER_LOSE, brokers)
-    in_sync = {"min.insync.replicas": "2"} if replicas == NEVER_LOSE else {}
     new = [
         NewTopic(
             topic.name,
             topic.partitions or partitions,
             replicas,
-            topic_configs={**topic.config(flush=flush and replicas == 1), **in_sync},
+            topic_configs=_config(topic, replicas, flush=flush),
         )
         for topic in missing
     ]

@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from infra import kafka, postgres
-from infra.kafka_topics import describe_topics, found_topics
+from infra.kafka_topics import Found, _create, contradictions, describe_topics, found_topics
 from infra.settings import Settings
-from schemas.topics import IDS, TOPICS
+from schemas.topics import BY_NAME, IDS, TOPICS
 
 
 async def test_missing_topics_are_made_as_declared(settings: Settings) -> None:
@@ -59,6 +59,40 @@ async def test_a_topic_that_the_broker_asked_has_not_heard_of_is_not_there_yet()
     assert list(await found_topics(OneOfThree(UnknownTopicOrPartitionError.errno))) == ["a"]
     with pytest.raises(TopicAuthorizationFailedError):
         await found_topics(OneOfThree(TopicAuthorizationFailedError.errno))
+
+
+class Brokers:
+    """So many of them; what they are told to make is kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.made: list[NewTopic] = []
+
+    async def describe_cluster(self) -> dict[str, Any]:
+        return {"brokers": [{"node_id": node} for node in range(self._count)]}
+
+    async def create_topics(self, new: list[NewTopic]) -> SimpleNamespace:
+        self.made = new
+        return SimpleNamespace(topic_errors=[])
+
+
+def as_found(topic: NewTopic, **changed: str) -> Found:
+    partitions = [{"replicas": list(range(topic.replication_factor))}] * topic.num_partitions
+    return Found({"topic": topic.name, "partitions": partitions}, {**topic.topic_configs, **changed})
+
+
+@pytest.mark.parametrize(("brokers", "replicas", "in_sync"), [(1, 1, None), (2, 2, "2"), (3, 3, "2"), (5, 3, "2")])
+async def test_of_several_replicas_two_have_to_have_a_record(brokers: int, replicas: int, in_sync: str | None) -> None:
+    cluster = Brokers(brokers)
+    await _create(cluster, list(TOPICS), 2, flush=True)
+    for made in cluster.made:
+        assert (made.replication_factor, made.topic_configs.get("min.insync.replicas")) == (replicas, in_sync)
+        assert contradictions(BY_NAME[made.name], as_found(made), made.num_partitions, flush=True) == []
+        if in_sync is not None:
+            weak = as_found(made, **{"min.insync.replicas": "1"})
+            assert contradictions(BY_NAME[made.name], weak, made.num_partitions, flush=True) == [
+                f"topic {made.name}: min.insync.replicas must be 2, but is 1"
+            ]
 
 
 async def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None:
