@@ -39,8 +39,8 @@ class Found:
         self.config = config
 
 
-async def ensure_topics(settings: Settings) -> None:
-    """Create what is missing and check the rest; several processes may do so at once.
+async def ensure_topics(settings: Settings) -> dict[str, Found]:
+    """Create what is missing, check the rest, and return all; several processes may do so at once.
 
     TopicContradiction when a topic is not as declared; KafkaError or TimeoutError when there is no broker in time.
     """
@@ -54,7 +54,8 @@ async def ensure_topics(settings: Settings) -> None:
         while len(found) < len(TOPICS):  # the broker that is asked has not heard of a new topic yet
             await asyncio.sleep(0.05)
             found = await found_topics(admin)
-        check(found, flush=settings.flush)
+        check(found, log_partitions(found), flush=settings.flush)
+        return found
 
 
 async def describe_topics(settings: Settings) -> dict[str, Found]:
@@ -63,9 +64,8 @@ async def describe_topics(settings: Settings) -> dict[str, Found]:
         return await found_topics(admin)
 
 
-def check(found: Mapping[str, Found], *, flush: bool) -> None:
-    """Raise TopicContradiction unless all topics are as declared, with one partition count for the log."""
-    count = log_partitions(found)
+def check(found: Mapping[str, Found], count: int, *, flush: bool) -> None:
+    """Raise TopicContradiction unless all topics are as declared; `count`: the log's partition count."""
     wrong = [
         line
         for topic in TOPICS
@@ -76,7 +76,7 @@ def check(found: Mapping[str, Found], *, flush: bool) -> None:
 
 
 def log_partitions(found: Mapping[str, Found]) -> int:
-    """Return the log's partition count, which its first topic settles; 0 when there is none."""
+    """Return the log's partition count, which its first topic settles until its first record does (log_start.py)."""
     there = (found[topic.name] for topic in TOPICS if topic.partitions is None and topic.name in found)
     return next((topic.partitions for topic in there), 0)
 

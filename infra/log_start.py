@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from infra import kafka
-from infra.kafka_topics import describe_topics
-from infra.log_reader import LogReader
+from infra.kafka_topics import Found, check, describe_topics, log_partitions
+from infra.log_reader import LogReader, OutOfLog
 from infra.settings import Settings
 from infra.tail import Start, remembered
 from schemas import topics
@@ -38,8 +38,11 @@ class ForeignLog(RuntimeError):
 
 
 async def ensure(settings: Settings) -> Log:
-    """Create the topics that are missing, check the others, and return the log's identity; made by whoever is first."""
-    await kafka.ensure_topics(settings)
+    """Create the topics that are missing, check the others, and return the log's identity; made by whoever is first.
+
+    TopicContradiction when the topics are not as declared, or have other partitions than when the log was made.
+    """
+    there = await kafka.ensure_topics(settings)
     reader = LogReader(settings)
     await reader.start()
     try:
@@ -51,6 +54,7 @@ async def ensure(settings: Settings) -> Log:
         await reader.stop()
     if found is None:
         raise ForeignLog(f"{topics.IDS} is empty although its first record was just written")
+    check(there, found.partitions, flush=settings.flush)
     return found
 
 
@@ -89,22 +93,32 @@ async def starts(
     return chosen
 
 
+async def log_count(reader: LogReader, there: Mapping[str, Found]) -> int:
+    """Return the log's partition count: what its first record tells, and before that one is written its first topic."""
+    known = await identity(reader) if topics.IDS in there else None
+    return log_partitions(there) if known is None else known.partitions
+
+
 async def identity(reader: LogReader) -> Log | None:
     """Return which log this is, or None while its first record is not written."""
     partition = Partition(topics.IDS, 0)
     if (await reader.ends([partition]))[partition] == 0:
         return None
+    cut = f"{topics.IDS} does not begin with {LogCreated.type}; was it cut? Restore it before starting"
     reader.read_from({partition: 0})
-    async with asyncio.timeout(10):
-        while not (found := await reader.records(wait=1, most=1)):
-            pass
+    try:
+        async with asyncio.timeout(10):
+            while not (found := await reader.records(wait=1, most=1)):
+                pass
+    except OutOfLog as gone:
+        raise ForeignLog(cut) from gone
     record = found[partition][0]
     try:
         event = unseal(record.topic, record.key, record.value, record.headers)
     except BadRecord as bad:
         raise ForeignLog(f"the first record of {topics.IDS} is not ours: {bad}") from bad
     if record.offset != 0 or not isinstance(event, LogCreated):
-        raise ForeignLog(f"{topics.IDS} does not begin with {LogCreated.type}; was it cut? Restore it before starting")
+        raise ForeignLog(cut)
     return Log(event.epoch, event.partitions)
 
 

@@ -13,8 +13,8 @@ from infra.embedded.jars import cache, locked_jars, verified
 from infra.embedded.java import find_java
 from infra.environment import SettingError
 from infra.http_client import ask
-from infra.kafka_topics import contradictions, describe_topics, log_partitions
-from infra.log_start import ForeignLog
+from infra.kafka_topics import contradictions, describe_topics
+from infra.log_start import log_count
 from infra.part import StartError
 from infra.running import Running, read_last, read_running
 from infra.settings import Settings, load_settings
@@ -109,12 +109,12 @@ def _java() -> Finding:
 
 async def _kafka(settings: Settings) -> Finding:
     try:
-        async with reach.kafka(settings):
+        async with reach.kafka(settings), reach.log_reader(settings) as reader:
             found = await describe_topics(settings)
+            log = await log_count(reader, found)
     except StartError as error:
         return Finding("kafka", well=False, found=str(error))
     missing = [f"topic {topic.name} is missing" for topic in TOPICS if topic.name not in found]
-    log = log_partitions(found)
     wrong = [
         line
         for t in TOPICS
@@ -138,7 +138,7 @@ async def _tables(settings: Settings) -> Finding:
     try:
         built = await agreement.built(settings)
         wrong = await agreement.disagreements(settings, built)
-    except (StartError, ForeignLog) as error:
+    except StartError as error:
         return Finding("tables", well=False, found=str(error))
     text = "; ".join(wrong) or f"of this log: {', '.join(tables.schema for tables in built) or 'none yet'}"
     return Finding("tables", not wrong, f"{text}; see docs/operating.md" if wrong else text)

@@ -14,6 +14,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from infra.log_reader import LogReader
+from infra.log_start import ForeignLog
 from infra.part import StartError
 from infra.settings import Settings
 
@@ -42,10 +43,12 @@ def quiet() -> Iterator[None]:
 
 @asynccontextmanager
 async def kafka(settings: Settings, seconds: float = SECONDS) -> AsyncIterator[None]:
-    """Bound what asks Kafka; StartError names it when it does not answer."""
+    """Bound what asks Kafka; StartError names it when it does not answer, or says why its log is not ours."""
     try:
         async with asyncio.timeout(seconds):
             yield
+    except ForeignLog as error:
+        raise StartError(str(error)) from error
     except (KafkaError, TimeoutError) as error:
         raise StartError(f"Kafka at {settings.kafka_bootstrap_servers} does not answer") from error
 

@@ -6,7 +6,8 @@ from typing import Any
 import click
 
 from infra.commands import reach
-from infra.kafka_topics import Found, contradictions, describe_topics, log_partitions, partitions
+from infra.kafka_topics import Found, contradictions, describe_topics, partitions
+from infra.log_start import log_count
 from infra.settings import Settings, load_settings
 from schemas.topics import TOPICS, Topic
 
@@ -33,13 +34,13 @@ async def _list(settings: Settings) -> list[dict[str, Any]]:
     async with reach.kafka(settings), reach.log_reader(settings) as reader:
         found = await describe_topics(settings)
         begins, ends = await reader.begins(partitions(found)), await reader.ends(partitions(found))
+        log = await log_count(reader, found)
     # Gaps of compaction are counted too.
     records = {name: sum(ends[p] - begins[p] for p in ends if p.topic == name) for name in found}
     listed = [_entry(topic, found.get(topic.name), records.get(topic.name, 0)) for topic in TOPICS]
     for topic, entry in zip(TOPICS, listed, strict=True):
         if (there := found.get(topic.name)) is not None:
-            count = topic.partitions or log_partitions(found)
-            entry["wrong"] = contradictions(topic, there, count, flush=settings.flush)
+            entry["wrong"] = contradictions(topic, there, topic.partitions or log, flush=settings.flush)
     return listed
 
 

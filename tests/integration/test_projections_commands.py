@@ -5,14 +5,20 @@ import base64
 import json
 import random
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from click.testing import CliRunner, Result
 
 from infra import log_start
 from infra.cli import main
+from infra.kafka import TopicContradiction
 from infra.settings import Settings
+from schemas.topics import IDS, TOPICS
 from tests.histories import History
 from tests.projecting import LIVE, append, caught_up, run_sql, until, working
 
@@ -26,6 +32,17 @@ async def projected(settings: Settings) -> History:
         await caught_up(settings, history.log)
         await until(settings, LIVE)
     return history
+
+
+@asynccontextmanager
+async def admin_client(settings: Settings) -> AsyncIterator[Any]:
+    """Lend a client of what brokers do for administrators."""
+    admin = AIOKafkaAdminClient(**settings.kafka_options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def run(settings: Settings, *arguments: str) -> Result:
@@ -87,10 +104,10 @@ async def test_dead_letters_are_listed_and_shown_as_they_lie_in_the_log(settings
     assert (missing.exit_code, missing.output) == (1, "Error: there is no dead letter at chat.users 0 99999\n")
 
 
-async def diagnosed(settings: Settings) -> Any:
-    """Return what the doctor finds about the tables."""
+async def diagnosed(settings: Settings, name: str = "tables") -> Any:
+    """Return what the doctor finds about the tables, or something else."""
     findings = json.loads((await run(settings, "doctor", "--json")).output)
-    (found,) = [finding for finding in findings if finding["name"] == "tables"]
+    (found,) = [finding for finding in findings if finding["name"] == name]
     return found
 
 
@@ -123,3 +140,30 @@ async def test_the_doctor_finds_tables_of_another_log(settings: Settings, damage
     assert not found["well"]
     assert found["found"].startswith(why)
     assert (await run(settings, "doctor")).exit_code == 1
+
+
+async def test_partitions_that_were_added_to_all_topics_are_seen_by_everybody(settings: Settings) -> None:
+    made = (await log_start.ensure(settings)).partitions
+    keyed = [topic.name for topic in TOPICS if topic.partitions is None]
+    async with admin_client(settings) as admin:
+        await admin.create_partitions({name: NewPartitions(made + 1) for name in keyed})
+
+    wrong = [f"topic {name}: partitions must be {made}, but is {made + 1}" for name in keyed]
+    with pytest.raises(TopicContradiction, match=f"^{'; '.join(wrong)}$"):
+        await log_start.ensure(settings)
+    found = await diagnosed(settings, "kafka")
+    assert (found["well"], found["found"].partition(": ")[2]) == (False, "; ".join(wrong))
+    listed = await run(settings, "topics")
+    assert (listed.exit_code, listed.stderr.splitlines()) == (1, wrong)
+
+
+async def test_a_log_whose_first_record_is_gone_is_one_line(settings: Settings) -> None:
+    await log_start.ensure(settings)
+    async with admin_client(settings) as admin:
+        await admin.delete_records({TopicPartition(IDS, 0): RecordsToDelete(1)})
+
+    cut = "chat.ids does not begin with chat.log.created.v1; was it cut? Restore it before starting"
+    with pytest.raises(log_start.ForeignLog, match=re.escape(cut)):
+        await log_start.ensure(settings)
+    assert await diagnosed(settings, "kafka") == {"name": "kafka", "well": False, "found": cut}
+    assert (await run(settings, "topics")).output == f"Error: {cut}\n"
