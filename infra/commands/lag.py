@@ -6,6 +6,7 @@ import asyncpg
 import click
 
 from infra.commands import reach
+from infra.kafka_topics import describe_topics, partitions
 from infra.part import StartError
 from infra.settings import Settings, load_settings
 from schemas.ids import Partition
@@ -28,8 +29,14 @@ def lag(*, for_programs: bool) -> None:
 async def _lag(settings: Settings) -> list[dict[str, Any]]:
     async with reach.postgres(settings) as connection:
         rows = await _positions(connection)
+    stored = {Partition(row["topic"], row["partition"]) for row in rows}
     async with reach.log_reader(settings) as reader, reach.kafka(settings):
-        ends = await reader.ends({Partition(row["topic"], row["partition"]) for row in rows})
+        # What is not there has no end, and a client would wait for it.
+        if missing := stored.difference(partitions(await describe_topics(settings))):
+            lacking = ", ".join(sorted({partition.topic for partition in missing}))
+            where = f"Kafka at {settings.kafka_bootstrap_servers}"
+            raise StartError(f"{where} lacks topics that the read tables were made from, or partitions: {lacking}")
+        ends = await reader.ends(stored)
     for row in rows:
         row["end"] = ends[Partition(row["topic"], row["partition"])]
         row["behind"] = row["end"] - row["position"]

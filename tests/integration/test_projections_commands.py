@@ -21,6 +21,7 @@ from infra.settings import Settings
 from schemas.topics import IDS, TOPICS
 from tests.histories import History
 from tests.projecting import LIVE, append, caught_up, run_sql, until, working
+from tests.support.servers import Servers, forget_topics
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -167,3 +168,13 @@ async def test_a_log_whose_first_record_is_gone_is_one_line(settings: Settings) 
         await log_start.ensure(settings)
     assert await diagnosed(settings, "kafka") == {"name": "kafka", "well": False, "found": cut}
     assert (await run(settings, "topics")).output == f"Error: {cut}\n"
+
+
+async def test_the_lag_of_tables_whose_topics_are_missing_names_them(settings: Settings, servers: Servers) -> None:
+    await projected(settings)
+    await forget_topics(servers)
+    where = f"Kafka at {settings.kafka_bootstrap_servers}"
+    names = "chat.conversations, chat.last-seen, chat.moderation, chat.users"
+    said = f"Error: {where} lacks topics that the read tables were made from, or partitions: {names}\n"
+    lag = await run(settings, "lag")
+    assert (lag.exit_code, lag.output) == (1, said)
