@@ -97,6 +97,10 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
     home = Path(env.text("CHAT_HOME") or ".chat")
     running = read_running(home) if discover else None
     algorithms = read_algorithms(env)
+    given, security = _bootstrap_servers(env), KafkaSecurity.read(env)
+    if given is None and security.protocol != "PLAINTEXT":
+        embedded = "the embedded Kafka speaks plain TCP, and KAFKA_BOOTSTRAP_SERVERS names no other"
+        raise SettingError("KAFKA_SECURITY_PROTOCOL", f"must not be {security.protocol}: {embedded}")
     port = env.whole("CHAT_PORT", 8000, low=1, high=65535)
     settings = Settings(
         home=home,
@@ -105,8 +109,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
         own_port=_own_port(env, port),
         admin_port=env.whole("CHAT_ADMIN_PORT", 8001, low=1, high=65535),
         name=_name(env),
-        kafka_bootstrap_servers=_bootstrap_servers(env) or (running.kafka_bootstrap_servers if running else None),
-        kafka_security=KafkaSecurity.read(env),
+        kafka_bootstrap_servers=given or (running.kafka_bootstrap_servers if running else None),
+        kafka_security=security,
         database_url=_database_url(env) or (running.database_url if running else None),
         partitions=env.whole("CHAT_PARTITIONS", 2, low=1, high=4096),
         flush=env.flag("CHAT_FLUSH", default=True),
@@ -164,9 +168,14 @@ def _database_url(env: Environment) -> str | None:
     if url is not None and not url.startswith(("postgresql://", "postgres://")):
         # Not repeated: it may hold a password.
         raise SettingError("DATABASE_URL", "must begin with postgresql://")
-    hosts = urlsplit(url).netloc.rpartition("@")[2] if url else ""
+    form = "postgresql://user:password@host:port/database, with what is special in the password as %XX"
+    wrong = SettingError("DATABASE_URL", f"must be {form}")
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2] if url else ""
+    except ValueError:
+        raise wrong from None
     if not all(re.fullmatch(r"(\[.*\]|[^:]*)(:[0-9]{0,5})?", host) for host in hosts.split(",")):
-        raise SettingError("DATABASE_URL", "must be postgresql://user:password@host:port/database")
+        raise wrong
     return url
 
 

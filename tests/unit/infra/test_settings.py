@@ -44,12 +44,15 @@ def test_defaults_are_those_of_the_contract(load: Load) -> None:
             "must be postgresql://user:password@host:port/database",
         ),
         ("DATABASE_URL", "postgresql://me:hid/den@db/chat", "must be postgresql://user:password@host:port/database"),
+        ("DATABASE_URL", "postgresql://me:hid[den@db/chat", "must be postgresql://user:password@host:port/database"),
+        ("DATABASE_URL", "postgresql://me:[hidden]@db/chat", "must be postgresql://user:password@host:port/database"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker", "must be host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker:99999", "must be host:port"),
         ("KAFKA_BOOTSTRAP_SERVERS", "broker:9092,kafka://broker:9092", "not 'kafka://broker:9092'"),
         ("KAFKA_BOOTSTRAP_SERVERS", "a broker:9092", "must be host:port"),
         ("CHAT_OWN_PORT", "8000", "contradicts CHAT_PORT"),
         ("KAFKA_SECURITY_PROTOCOL", "TLS", "must be one of"),
+        ("KAFKA_SECURITY_PROTOCOL", "SSL", "must not be SSL: the embedded Kafka speaks plain TCP"),
         ("KAFKA_SECURITY_SASL_USER", "me", "no such setting; KAFKA_SECURITY_SASL_USERNAME is meant"),
     ],
 )
@@ -63,15 +66,17 @@ def test_a_wrong_setting_is_one_line_that_names_it(load: Load, name: str, value:
 
 
 def test_a_password_in_an_address_is_not_repeated(load: Load) -> None:
-    with pytest.raises(SettingError) as refused:
-        load(DATABASE_URL="mysql://me:hidden@db")
-    assert "hidden" not in str(refused.value)
+    for url in ("mysql://me:hidden@db", "postgresql://me:[hidden]@db"):
+        with pytest.raises(SettingError) as refused:
+            load(DATABASE_URL=url)
+        assert "hidden" not in str(refused.value)
 
 
 def test_no_secret_is_in_the_text_of_settings(load: Load) -> None:
     settings = load(
         CHAT_JWT_SECRET=LONG,
         DATABASE_URL="postgresql://me:hidden@db/chat",
+        KAFKA_BOOTSTRAP_SERVERS="broker:9092",
         KAFKA_SECURITY_PROTOCOL="SASL_SSL",
         KAFKA_SECURITY_SASL_MECHANISM="PLAIN",
         KAFKA_SECURITY_SASL_USERNAME="me",
