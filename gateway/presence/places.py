@@ -5,7 +5,6 @@ order of the log: the record of one too many is refused at once by whoever reads
 is told of it is in presence.py.
 """
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from schemas.events import ConnectionClosed, ConnectionOpened, EdgeBeat
@@ -36,6 +35,13 @@ class Boot(NamedTuple):
 
     edge: str
     heard: int
+
+
+class Ended(NamedTuple):
+    """A boot that is over: when it was last heard, and its places, which are void."""
+
+    heard: int
+    places: list[Place]
 
 
 class Places:
@@ -90,28 +96,27 @@ class Places:
             self._remove(place)
         return place
 
-    def beat(self, event: EdgeBeat, time: int) -> list[Place]:
-        """Hear from an edge; return the places that are void because it leaves or has started anew."""
+    def beat(self, event: EdgeBeat, time: int) -> list[Ended]:
+        """Hear from an edge; return the boots that are over because it leaves or has started anew."""
         if event.boot in self._retired:
             return []
         self._hear(event.edge, event.boot, time)
-        ended = {
+        over = [
             name
             for name, boot in self._boots.items()
             if boot.edge == event.edge and (name != event.boot or event.leaving)
-        }
-        self._retired.update(dict.fromkeys(ended, time))
-        return self.end(ended)
+        ]
+        self._retired.update(dict.fromkeys(over, time))
+        return [self.end(name) for name in over]
 
     def silent(self, since: int) -> dict[str, Boot]:
         """Return the boots that nobody has heard of since then."""
         return {name: boot for name, boot in self._boots.items() if boot.heard < since}
 
-    def end(self, boots: Collection[str]) -> list[Place]:
-        """Void the places of these boots, and return them; one that was only silent may state them again."""
-        for name in boots:
-            del self._boots[name]
-        return self._void([p for places in self._of_user.values() for p in places if p.boot in boots]) if boots else []
+    def end(self, name: str) -> Ended:
+        """End a boot; one that was only silent may state its places again."""
+        boot = self._boots.pop(name)
+        return Ended(boot.heard, self._void([p for places in self._of_user.values() for p in places if p.boot == name]))
 
     def expire(self, now: int) -> list[Place]:
         """Void what was not stated again for too long, and return it."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gateway.presence.partners import Change, Partners
-from gateway.presence.places import Place, Places
+from gateway.presence.places import Ended, Places
 from gateway.presence.statements import Statements
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Session
@@ -102,7 +102,8 @@ class Presence:
                 self._places.close(event)
                 self._moved(user_id, before, entry.timestamp, GRACE, event.edge)
             case EdgeBeat() as event:
-                self._ended(self._places.beat(event, entry.timestamp), entry.timestamp, ROLL_GRACE)
+                for ended in self._places.beat(event, entry.timestamp):
+                    self._ended(ended, ROLL_GRACE)
             case Typing() as event:
                 late = entry.timestamp < self._clock.now() - TYPING_EXPIRES
                 if not late and self._partners.sees(event.other_user_id, event.user_id):
@@ -118,7 +119,7 @@ class Presence:
         now = self._clock.now()
         if trusted:
             self._end_silent(now)
-            self._ended(self._places.expire(now), now, 0)
+            self._ended(Ended(now, self._places.expire(now)), 0)
         for user_id in [user_id for user_id, leaving in self._leaving.items() if leaving.until <= now]:
             self._left(user_id, self._leaving.pop(user_id))
 
@@ -151,14 +152,14 @@ class Presence:
         for name, boot in self._places.silent(now - int(SILENCE_SECONDS * 1_000)).items():
             if boot.edge != self._edge:
                 log.warning("edge %s has been silent for %d s: its sockets are void", boot.edge, SILENCE_SECONDS)
-                self._ended(self._places.end([name]), boot.heard, 0)
+                self._ended(self._places.end(name), 0)
 
-    def _ended(self, places: Collection[Place], last_seen: int, grace: int) -> None:
-        """Take note of places that are void; they are gone from the fold already."""
+    def _ended(self, ended: Ended, grace: int) -> None:
+        """Take note of places that are void, and of when their users were last seen; they are gone from the fold."""
         for user_id, edge in {
-            place.user_id: place.edge for place in places if place.visible and place.admitted
+            place.user_id: place.edge for place in ended.places if place.visible and place.admitted
         }.items():
-            self._moved(user_id, True, last_seen, grace, edge)
+            self._moved(user_id, True, ended.heard, grace, edge)
 
     def _moved(self, user_id: int, before: bool, time: int, grace: int, edge: str) -> None:
         """Tell the user's partners if this changed how the user is shown."""

@@ -118,10 +118,18 @@ def test_a_new_boot_voids_the_sockets_of_the_old_one(places: Places) -> None:
     places.beat(EdgeBeat(edge="a", boot="a1"), 0)
     places.open(opened(10), 1)
     places.open(opened(11, edge="b"), 1)
-    void = places.beat(EdgeBeat(edge="a", boot="a2"), 5)
-    assert [place.socket_id for place in void] == [10]
+    (ended,) = places.beat(EdgeBeat(edge="a", boot="a2"), 5)
+    assert [place.socket_id for place in ended.places] == [10]
     assert places.find(1, 10) is None
     assert places.find(1, 11) is not None
+
+
+def test_an_old_boot_is_over_when_it_was_last_heard_and_one_that_leaves_when_it_says_so(places: Places) -> None:
+    places.open(opened(10), 1)
+    places.beat(EdgeBeat(edge="a", boot="a1"), 3)
+    (restarted,) = places.beat(EdgeBeat(edge="a", boot="a2"), 5)
+    (left,) = places.beat(EdgeBeat(edge="a", boot="a2", leaving=True), 7)
+    assert (restarted.heard, left.heard) == (3, 7)
 
 
 def test_what_an_old_boot_still_had_in_line_is_void_too(places: Places) -> None:
@@ -133,14 +141,15 @@ def test_what_an_old_boot_still_had_in_line_is_void_too(places: Places) -> None:
 
 def test_an_edge_that_leaves_takes_its_sockets_along(places: Places) -> None:
     places.open(opened(10), 1)
-    assert [place.socket_id for place in places.beat(EdgeBeat(edge="a", boot="a1", leaving=True), 5)] == [10]
+    (ended,) = places.beat(EdgeBeat(edge="a", boot="a1", leaving=True), 5)
+    assert [place.socket_id for place in ended.places] == [10]
     assert not places.alive("a")
 
 
 def test_an_edge_that_was_only_silent_may_state_its_sockets_again(places: Places) -> None:
     places.open(opened(10), 1)
     assert list(places.silent(since=100)) == ["a1"]
-    assert [place.socket_id for place in places.end(["a1"])] == [10]
+    assert [place.socket_id for place in places.end("a1").places] == [10]
     places.open(opened(10, restated=True), 200)
     assert admitted(places, 10)
     assert places.alive("a")
@@ -169,7 +178,7 @@ def test_the_first_of_the_living_speaks_for_the_dead(places: Places) -> None:
     for edge in ("b", "a", "c"):
         places.beat(EdgeBeat(edge=edge, boot=f"{edge}1"), 0)
     assert places.heir() == "a"
-    places.end(["a1"])
+    places.end("a1")
     assert places.heir() == "b"
 
 

@@ -239,6 +239,16 @@ async def test_for_a_dead_edge_the_first_of_the_living_does(world: World) -> Non
     assert world.log.appended == [LastSeen(user_id=2, last_seen=format_time(died_at))]
 
 
+async def test_an_edge_that_was_away_writes_down_when_it_was_last_heard_itself(world: World) -> None:
+    world.opens(edge="a")
+    heard_at = world.clock.now()
+    world.clock.milliseconds += 8 * 60_000
+    world.beat("a", "a2")
+    world.after(ROLL_GRACE)
+    await settle()
+    assert world.log.appended == [LastSeen(user_id=2, last_seen=format_time(heard_at))]
+
+
 async def test_a_place_that_nobody_states_again_is_given_up(world: World) -> None:
     world.opens(edge="b")
     world.clock.milliseconds += STALE_AFTER + 1
