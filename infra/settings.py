@@ -31,7 +31,7 @@ class Settings:
 
     home: where the embedded servers, logs and the made secret live.
     host, port: the clients' address. own_port: a second port of this edge alone, when several share `port`; 0: none.
-    admin_port: health and metrics, on loopback only.
+    admin_port: kept for metrics; nothing listens there yet.
     name: this process's name among its kind, stable over restarts; edges sign events with it (`edge_name`), workers
         keep their partitions by it. None: an edge is named by host and port, a worker has no fixed place.
     kafka_bootstrap_servers (`host:port,...`), database_url: given, or those of the embedded servers that run now;
