@@ -16,7 +16,7 @@ import json
 import logging
 import random
 import secrets
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -93,10 +93,90 @@ class Place:
 
 
 class _Pending(NamedTuple):
-    """A message without an answer."""
+    """A message without an answer; `text` is its frame."""
 
-    frame: Frame
+    conversation_id: int
+    content: str
+    text: str
     outcome: asyncio.Future[Frame]
+
+
+class Outbox:
+    """Messages without an answer. Within a conversation they are written in the order of `put`.
+
+    On each connection all of them are written again, since whether they arrived is not known; the service takes a
+    client_id once.
+    """
+
+    def __init__(self) -> None:
+        self._pending: dict[str, _Pending] = {}
+        self._line: deque[_Pending] = deque()
+        self._more = asyncio.Event()
+        self._held: dict[int, asyncio.TimerHandle] = {}
+        self._closed: ChatClosed | None = None
+
+    def __contains__(self, client_id: object) -> bool:
+        return client_id in self._pending
+
+    def put(self, conversation_id: int, content: str, client_id: str) -> asyncio.Future[Frame]:
+        """Put a message in line; the future gets its ack, Refused, or ChatClosed. Raises ChatClosed after the end."""
+        if self._closed is not None:
+            raise ChatClosed(self._closed.code)
+        frame = {"type": "message", "conversation_id": conversation_id, "content": content, "client_id": client_id}
+        outcome: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._pending[client_id] = _Pending(conversation_id, content, json.dumps(frame), outcome)
+        self._line.append(self._pending[client_id])
+        self._more.set()
+        return outcome
+
+    def forget(self, client_id: str) -> None:
+        """Do not write a message any more: nobody waits for its answer."""
+        self._pending.pop(client_id, None)
+
+    async def write(self, write: Callable[[str], Awaitable[None]]) -> None:
+        """Write to a new connection all that waits, and then what comes; to be cancelled when it is lost."""
+        self._line = deque(self._pending.values())
+        while True:
+            while self._line:
+                pending = self._line.popleft()
+                if pending.conversation_id not in self._held and not pending.outcome.done():
+                    await write(pending.text)
+            self._more.clear()
+            await self._more.wait()
+
+    def answered(self, frame: Frame) -> Frame:
+        """Take an ack, or the message itself, which a catch-up brings instead; return the ack, with the content."""
+        pending = self._pending.pop(frame["client_id"])
+        ack = {**frame, "type": "ack", "content": pending.content}
+        _resolve(pending.outcome, ack)
+        return ack
+
+    def refused(self, frame: Frame) -> None:
+        """Take an error. After one that passes the whole conversation waits, and is then written again, in order."""
+        pending = self._pending[frame["client_id"]]
+        if frame["code"] not in RETRIED:
+            _resolve(pending.outcome, Refused(frame))
+        elif pending.conversation_id not in self._held:
+            seconds = frame["details"].get("retry_after", 1)
+            self._held[pending.conversation_id] = asyncio.get_running_loop().call_later(
+                seconds, self._release, pending.conversation_id
+            )
+
+    def give_up(self, code: int | None) -> None:
+        """Tell all who wait, and who come later, that the connection has ended for good."""
+        self._closed = self._closed or ChatClosed(code)
+        for timer in self._held.values():
+            timer.cancel()
+        self._held.clear()
+        for pending in self._pending.values():
+            _resolve(pending.outcome, ChatClosed(self._closed.code))
+
+    def _release(self, conversation_id: int) -> None:
+        del self._held[conversation_id]
+        others = [pending for pending in self._line if pending.conversation_id != conversation_id]
+        again = [pending for pending in self._pending.values() if pending.conversation_id == conversation_id]
+        self._line = deque(others + again)
+        self._more.set()
 
 
 class ChatClient:
@@ -116,12 +196,11 @@ class ChatClient:
         self._received, self._handled = Place(state), Place(state)
         self._hidden: bool = state["hidden"] if state else False
         self._arrived: asyncio.Queue[Frame] = asyncio.Queue()
-        self._pending: dict[str, _Pending] = {}
-        self._held: dict[int, asyncio.Task[None]] = {}
+        self._outbox = Outbox()
+        self._outbox.give_up(None)  # until it is started
         self._connection: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
-        self._renewing: asyncio.Task[None] | None = None
-        self._closed: int | None = None
+        self._alongside: list[asyncio.Task[None]] = []
         self._since = 0.0
         self._silence = 50.0
         self._pause = FIRST_PAUSE
@@ -146,7 +225,9 @@ class ChatClient:
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection is lost."""
         if self._running is None or self._running.done():
+            self._outbox = outbox = Outbox()
             self._running = asyncio.get_running_loop().create_task(self._run())
+            self._running.add_done_callback(lambda _: outbox.give_up(None))
 
     async def close(self) -> None:
         """End the connection for good. Within a handler: as soon as it waits for something."""
@@ -158,26 +239,23 @@ class ChatClient:
     async def wait_closed(self) -> None:
         """Wait until the connection has ended for good; ChatClosed, or what a handler raised, says why."""
         if self._running is not None:
-            await asyncio.shield(self._running)
+            await asyncio.wait([self._running])
+            if self._running.cancelled():
+                raise ChatClosed(None)
+            self._running.result()
 
     async def send(self, conversation_id: int, content: str, *, client_id: str | None = None) -> Frame:
         """Send a message and wait until it is in the log, however often the connection is lost meanwhile.
 
         Returns its ack: message_id, seq, sent_at. Raises Refused, or ChatClosed when the outcome stays unknown.
         """
-        if self._running is None or self._running.done():
-            raise ChatClosed(self._closed)
         client_id = client_id or secrets.token_hex(16)
-        if client_id in self._pending:
+        if client_id in self._outbox:
             raise ValueError(f"{client_id} is being sent already")
-        frame = {"type": "message", "conversation_id": conversation_id, "content": content, "client_id": client_id}
-        pending = _Pending(frame, asyncio.get_running_loop().create_future())
-        self._pending[client_id] = pending
         try:
-            await self._submit(pending)
-            return await pending.outcome
+            return await self._outbox.put(conversation_id, content, client_id)
         finally:
-            self._pending.pop(client_id, None)
+            self._outbox.forget(client_id)
 
     async def read(self, message_id: int) -> None:
         """Mark a message, and all before it, as read."""
@@ -197,32 +275,29 @@ class ChatClient:
         await self._tell({"type": "auth", "token": token})
 
     async def _tell(self, frame: Frame) -> None:
-        """Send a frame if there is a connection; what has to arrive is sent again when there is a new one."""
+        """Send a frame if there is a connection, and forget it otherwise."""
+        await self._write(json.dumps(frame))
+
+    async def _write(self, text: str) -> None:
         if self._connection is not None:
             try:
-                await self._connection.send(json.dumps(frame))
+                await self._connection.send(text)
             except ConnectionClosed:
-                log.debug("not sent, the connection is lost: %s", frame["type"])
-
-    async def _submit(self, pending: _Pending) -> None:
-        """Send a message, unless those before it in the conversation have to wait too, or there is no connection."""
-        if self.online.is_set() and pending.frame["conversation_id"] not in self._held and not pending.outcome.done():
-            await self._tell(pending.frame)
+                log.debug("not sent, the connection is lost")
 
     async def _run(self) -> None:
         """Handle what arrives on one connection after the other; ends with ChatClosed, or what a handler raised."""
-        self._closed, self._arrived, self._received = None, asyncio.Queue(), Place(self.state)
+        self._arrived, self._received = asyncio.Queue(), Place(self.state)
         connecting = asyncio.get_running_loop().create_task(self._keep_connected())
         try:
             while (frame := await self._arrived.get())["type"] != "closed":
                 await self._handle(frame)
-            self._closed = frame["code"]
             await self._handle(frame)
+            await connecting
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-            self._give_up()
-        raise ChatClosed(self._closed)
+        raise ChatClosed(frame["code"])
 
     async def _handle(self, frame: Frame) -> None:
         """Let the application have a frame, and only then count it as handled."""
@@ -233,12 +308,17 @@ class ChatClient:
         self._handled.count(frame)
 
     async def _keep_connected(self) -> None:
-        while (code := await self._connect_once()) not in FINAL_CODES:
-            # Full jitter: the clients of an edge that went away do not come back all at once. The next pause is longer,
-            # unless the connection then holds longer than that.
-            await asyncio.sleep(random.uniform(0, self._pause))  # noqa: S311 - no secret
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._arrived.put_nowait({"type": "closed", "code": code})
+        final: int | None = None
+        try:
+            while (code := await self._connect_once()) not in FINAL_CODES:
+                # Full jitter: the clients of an edge that went away do not come back all at once. The next pause is
+                # longer, unless the connection then holds longer than that.
+                await asyncio.sleep(random.uniform(0, self._pause))  # noqa: S311 - no secret
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            final = code
+        finally:
+            self._outbox.give_up(final)  # at once: the handler that runs may be waiting for an answer
+            self._arrived.put_nowait({"type": "closed", "code": final})
 
     async def _connect_once(self) -> int | None:
         """Connect, serve the connection until it is lost, and return its close code."""
@@ -273,13 +353,10 @@ class ChatClient:
         match frame:
             case {"type": "connected"}:
                 await self._connected(frame, token)
-            case {"type": "ack" | "message", "client_id": client_id} if client_id in self._pending:
-                # An ack, or our own message: it had arrived before the connection was lost.
-                pending = self._pending.pop(client_id)
-                frame = {**frame, "type": "ack", "content": pending.frame["content"]}
-                _resolve(pending.outcome, frame)
-            case {"type": "error", "client_id": client_id} if client_id in self._pending:
-                self._refused(frame, self._pending[client_id])
+            case {"type": "ack" | "message", "client_id": client_id} if client_id in self._outbox:
+                frame = self._outbox.answered(frame)
+            case {"type": "error", "client_id": client_id} if client_id in self._outbox:
+                self._outbox.refused(frame)
                 return
             case {"type": "ack"}:
                 return  # a retry's, of what is known already
@@ -294,17 +371,17 @@ class ChatClient:
         self.online.set()
         if self._hidden:
             await self.show(online=False)
+        self._alongside.append(loop.create_task(self._outbox.write(self._write)))
         if not isinstance(self._token, str):
             ahead = datetime.fromisoformat(frame["server_time"]).timestamp() - loop.time()
-            self._renewing = loop.create_task(self._keep_renewing(expiry(token), ahead))
-        for pending in list(self._pending.values()):
-            await self._submit(pending)
+            self._alongside.append(loop.create_task(self._keep_renewing(expiry(token), ahead)))
 
     def _lost(self, code: int | None) -> None:
         """Take note that a connection has ended, or that there was none."""
         self._connection = None
-        if self._renewing is not None:
-            self._renewing.cancel()
+        for task in self._alongside:
+            task.cancel()
+        self._alongside.clear()
         if self.online.is_set():
             self.online.clear()
             self._arrived.put_nowait({"type": "disconnected", "code": code})
@@ -329,30 +406,6 @@ class ChatClient:
             if (token := await self._fresh_token()) is not None:
                 await self.renew(token)
                 expires = expiry(token)
-
-    def _refused(self, frame: Frame, pending: _Pending) -> None:
-        if frame["code"] not in RETRIED:
-            _resolve(pending.outcome, Refused(frame))
-            return
-        # Those behind it in the conversation have to wait too, so that they keep their order.
-        conversation_id = pending.frame["conversation_id"]
-        if conversation_id not in self._held:
-            again = self._try_again(conversation_id, frame["details"].get("retry_after", 1))
-            self._held[conversation_id] = asyncio.get_running_loop().create_task(again)
-
-    async def _try_again(self, conversation_id: int, after: float) -> None:
-        await asyncio.sleep(after)
-        del self._held[conversation_id]
-        for pending in list(self._pending.values()):
-            if pending.frame["conversation_id"] == conversation_id:
-                await self._submit(pending)
-
-    def _give_up(self) -> None:
-        for task in self._held.values():
-            task.cancel()
-        self._held.clear()
-        for pending in self._pending.values():
-            _resolve(pending.outcome, ChatClosed(self._closed))
 
 
 def expiry(token: str) -> float | None:

@@ -1,6 +1,7 @@
 """The Python client against a server that says what each test wants: resumes, retries, order, pauses, tokens, ends."""
 
 import asyncio
+import json
 import logging
 import random
 import time
@@ -10,9 +11,10 @@ from typing import Any
 import jwt
 import pytest
 from websockets.asyncio.server import serve
+from websockets.exceptions import InvalidURI
 
 from gateway.clients import chat_client
-from gateway.clients.chat_client import ChatClient, ChatClosed, Frame, Place, Refused, expiry
+from gateway.clients.chat_client import ChatClient, ChatClosed, Frame, Outbox, Place, Refused, expiry
 from infra.embedded.ports import free_ports
 from tests.support.scripted import PATIENCE_SECONDS, Server
 
@@ -82,7 +84,6 @@ async def test_it_comes_back_with_what_it_has_and_sends_again_what_was_not_ackno
     assert await link.asked() == before[1]
     await link.ack(before[1], 5)
     assert (await sending[1])["message_id"] == 5
-    assert chat._pending == {}
 
 
 async def test_what_had_arrived_before_the_connection_was_lost_is_known_by_its_own_message(
@@ -173,13 +174,16 @@ async def test_a_connection_that_held_makes_the_next_pause_short_again(server: S
 
 
 async def test_what_has_to_wait_keeps_its_order(server: Server, chat: ChatClient) -> None:
+    told: list[Frame] = []
+    chat.on("typing", told.append)
     link = await server.link()
     await link.connected("first")
     sending = [asyncio.ensure_future(chat.send(7, "one"))]
     first = await link.asked()
     refusal = {"error": "too many", "code": "RATE_LIMITED", "details": {"retry_after": 0.3}}
     await link.tell("error", client_id=first["client_id"], **refusal)
-    await until(lambda: 7 in chat._held)
+    await link.tell("typing")
+    await until(lambda: told)
     sending += [asyncio.ensure_future(chat.send(conversation, "two")) for conversation in (7, 8)]
     asked = [await link.asked() for _ in range(3)]
     assert [(frame["conversation_id"], frame["content"]) for frame in asked] == [(8, "two"), (7, "one"), (7, "two")]
@@ -187,6 +191,79 @@ async def test_what_has_to_wait_keeps_its_order(server: Server, chat: ChatClient
     for number, frame in enumerate(asked):
         await link.ack(frame, number)
     assert [(await one)["message_id"] for one in sending] == [1, 2, 0]
+
+
+async def test_what_has_to_wait_is_written_in_order_even_by_a_writer_that_is_stuck() -> None:
+    outbox, written = Outbox(), list[str]()
+    stuck, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def write(text: str) -> None:
+        written.append(json.loads(text)["content"])
+        if written[-1] == "other":
+            stuck.set()
+            await goes_on.wait()
+
+    writing = asyncio.ensure_future(outbox.write(write))
+    sending = [outbox.put(7, "one", "1")]
+    await until(lambda: written == ["one"])
+    outbox.refused({"client_id": "1", "code": "RATE_LIMITED", "error": "", "details": {"retry_after": 0}})
+    sending += [outbox.put(8, "other", "2"), outbox.put(7, "two", "3"), outbox.put(7, "three", "4")]
+    await stuck.wait()
+    await asyncio.sleep(0.01)  # the pause is over meanwhile
+    goes_on.set()
+    await until(lambda: len(written) == 5)
+    assert written == ["one", "other", "one", "two", "three"]
+    writing.cancel()
+    outbox.give_up(None)
+    assert {type(outcome.exception()) for outcome in sending} == {ChatClosed}
+
+
+async def test_what_is_sent_while_it_comes_back_does_not_overtake_what_waits(server: Server, chat: ChatClient) -> None:
+    sending: list[asyncio.Future[Frame]] = []
+    contents = [str(number) for number in range(5)]
+
+    def send(_: object) -> None:
+        sending.append(asyncio.ensure_future(chat.send(7, contents[-1])))
+
+    link = await server.link()
+    await link.connected("first")
+    await chat.show(online=False)  # which the client tells first of all when it is back
+    sending += [asyncio.ensure_future(chat.send(7, content)) for content in contents[:-1]]
+    for _ in range(len(contents)):
+        await link.asked()
+    link.connection.transport.abort()
+    link = await server.link()
+    arriving = asyncio.ensure_future(chat.online.wait())
+    arriving.add_done_callback(send)
+    await link.connected("second")
+    asked = [await link.asked() for _ in range(len(contents) + 1)]
+    assert [frame.get("content") for frame in asked] == [None, *contents]
+    for number, frame in enumerate(asked[1:]):
+        await link.ack(frame, number)
+    assert [(await one)["message_id"] for one in sending] == [0, 1, 2, 3, 4]
+
+
+async def test_who_does_not_wait_any_more_holds_nobody_up(server: Server, chat: ChatClient) -> None:
+    first = asyncio.ensure_future(chat.send(7, "given up"))
+    second = asyncio.ensure_future(chat.send(7, "hello"))
+    await asyncio.sleep(0)
+    first.cancel()
+    link = await server.link()
+    await link.connected("first")
+    asked = await link.asked()
+    assert asked["content"] == "hello"
+    await link.ack(asked, 1)
+    assert (await second)["message_id"] == 1
+
+
+async def test_what_no_frame_can_hold_is_the_senders_fault(server: Server, chat: ChatClient) -> None:
+    with pytest.raises(TypeError):
+        await chat.send(7, b"bytes")  # type: ignore[arg-type]
+    link = await server.link()
+    await link.connected("first")
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    await link.ack(await link.asked(), 1)
+    assert (await sending)["message_id"] == 1
 
 
 async def test_a_refusal_is_raised(server: Server, chat: ChatClient) -> None:
@@ -238,6 +315,47 @@ async def test_what_a_handler_raises_ends_the_client(server: Server, chat: ChatC
     with pytest.raises(ZeroDivisionError):
         await chat.wait_closed()
     assert chat.state == {"cursor": "first", "positions": {}, "hidden": False}, "a later client is told it again"
+
+
+@pytest.mark.parametrize("kind", ["message", "closed"])
+async def test_a_handler_that_sends_hears_of_the_end(server: Server, chat: ChatClient, kind: str) -> None:
+    ended: list[int | None] = []
+
+    async def send(_: Frame) -> None:
+        with pytest.raises(ChatClosed) as closed:
+            await chat.send(7, "hello")
+        ended.append(closed.value.code)
+
+    chat.on(kind, send)
+    link = await server.link()
+    await link.connected("first")
+    if kind == "message":
+        await link.message(1)
+        await link.asked()
+    await link.close(4401)
+    with pytest.raises(ChatClosed):
+        await chat.wait_closed()
+    assert ended == [4401]
+
+
+async def test_an_address_that_is_none_ends_the_client() -> None:
+    async with ChatClient("http://127.0.0.1:1", "a token") as chat:
+        with pytest.raises(InvalidURI):
+            await chat.wait_closed()
+        with pytest.raises(ChatClosed):
+            await chat.send(7, "hello")
+
+
+async def test_what_is_sent_before_it_has_begun_hears_of_the_close(server: Server) -> None:
+    chat = ChatClient(server.url, "a token")
+    chat.start()
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    closing = asyncio.ensure_future(chat.close())
+    with pytest.raises(ChatClosed):
+        await sending
+    await closing
+    with pytest.raises(ChatClosed):
+        await chat.wait_closed()
 
 
 async def test_a_handler_may_close(server: Server, chat: ChatClient) -> None:
@@ -320,10 +438,10 @@ async def test_nothing_is_sent_before_the_start_or_after_the_end(server: Server)
         await client.send(7, "too early")
     async with client:
         await (await server.link()).connected("first")
-        sending = asyncio.ensure_future(client.send(7, "hello"))
+        sending = asyncio.ensure_future(client.send(7, "hello", client_id="the first"))
         await asyncio.sleep(0)
         with pytest.raises(ValueError, match="already"):
-            await client.send(7, "hello", client_id=next(iter(client._pending)))
+            await client.send(7, "hello", client_id="the first")
     with pytest.raises(ChatClosed):
         await sending
     with pytest.raises(ChatClosed):
