@@ -6,7 +6,8 @@ that), and nothing came meanwhile; so it is never older than the tail, and its t
 
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -65,7 +66,7 @@ class _Kept(NamedTuple):
 
 
 class Filling:
-    """An answer that is being made; it is kept unless the tail passes what it is about meanwhile."""
+    """An answer that may be made; it is kept unless the tail passes what it is about meanwhile."""
 
     __slots__ = ("about", "key", "outdated")
 
@@ -97,16 +98,24 @@ class Caches:
         self._kept.move_to_end(key)
         return kept.content
 
-    def begin(self, key: Key) -> Filling:
-        """Say that an answer is about to be made; `keep` or `abandon` must follow."""
+    @contextmanager
+    def filling(self, key: Key) -> Iterator[Filling]:
+        """Say that an answer may be made, before it is known how far the tables must be for it: what the tail passes
+        from then on may not be in it, and it is not kept then.
+        """
         filling = Filling(key, (Topic(key.kind, key.subject), Topic(key.kind, None)))
         for topic in filling.about:
             self._filling[topic].add(filling)
-        return filling
+        try:
+            yield filling
+        finally:
+            for topic in filling.about:
+                self._filling[topic].discard(filling)
+                if not self._filling[topic]:
+                    del self._filling[topic]
 
     def keep(self, filling: Filling, content: bytes, users: tuple[int, ...] = ()) -> None:
-        """Keep an answer; `users`: those whose names and photos it shows."""
-        self.abandon(filling)
+        """Keep an answer, unless it is out of date already; `users`: those whose names and photos it shows."""
         if filling.outdated or not self._on:
             return
         about = (filling.about[0], *(Topic(Kind.USER, user) for user in users))
@@ -117,13 +126,6 @@ class Caches:
             self._about[topic].add(filling.key)
         while self._size > self._most:
             self._forget(next(iter(self._kept)))
-
-    def abandon(self, filling: Filling) -> None:
-        """Give up an answer that could not be made."""
-        for topic in filling.about:
-            self._filling[topic].discard(filling)
-            if not self._filling[topic]:
-                del self._filling[topic]
 
     def clear(self) -> None:
         """Forget everything: another generation is live."""

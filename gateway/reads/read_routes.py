@@ -15,7 +15,7 @@ from starlette.routing import Route
 from command_api.http import acting, answer, encode, encoded, identify, path_id
 from command_api.service import WriteSide
 from gateway.presence.presence import Presence
-from gateway.reads.caches import CACHED, Caches, Key, Kind
+from gateway.reads.caches import CACHED, Caches, Filling, Key, Kind
 from gateway.reads.queries import Page, Queries
 from gateway.reads.waiting import Waiting
 from infra.tail import Stage
@@ -53,20 +53,20 @@ class ReadRoutes:
         identity = identify(request, self._tokens)
         asked = check_query(request.query_params, ListConversations)
         identity.require(asked.user_id)
-        headers = await self._waiting.wait(request, asked.user_id, profiles=True)
 
         async def make() -> Page:
             return await self._queries.conversations(asked)
 
-        key = Key(Kind.CONVERSATIONS, asked.user_id, asked.user_id, (asked.limit, asked.offset))
-        return await self._answer(key, headers, make)
+        with self._caches.filling(
+            Key(Kind.CONVERSATIONS, asked.user_id, asked.user_id, (asked.limit, asked.offset))
+        ) as filling:
+            return await self._answer(filling, await self._waiting.wait(request, asked.user_id, profiles=True), make)
 
     async def messages(self, request: Request) -> Response:
         """`GET /chat/conversations/{id}/messages`."""
         user_id = acting(request, identify(request, self._tokens))
         conversation_id = path_id(request, Code.CONVERSATION_NOT_FOUND, "there is no such conversation")
         asked = check_query(request.query_params, ListMessages)
-        headers = await self._waiting.wait(request, user_id)
 
         async def make() -> Page:
             page = await self._queries.messages(conversation_id, user_id, asked)
@@ -77,19 +77,20 @@ class ReadRoutes:
                 raise forbidden("the conversation is not yours")
             return page._replace(users=())  # a history shows nobody's name
 
-        return await self._answer(Key(Kind.HISTORY, conversation_id, user_id, astuple(asked)), headers, make)
+        with self._caches.filling(Key(Kind.HISTORY, conversation_id, user_id, astuple(asked))) as filling:
+            return await self._answer(filling, await self._waiting.wait(request, user_id), make)
 
     async def blocked(self, request: Request) -> Response:
         """`GET /chat/blocked`."""
         identity = identify(request, self._tokens)
         user_id = check_query(request.query_params, OfUser).user_id
         identity.require(user_id)
-        headers = await self._waiting.wait(request, user_id)
 
         async def make() -> Page:
             return Page(encode(await self._queries.blocked(user_id)), ())
 
-        return await self._answer(Key(Kind.BLOCKED, user_id, user_id), headers, make)
+        with self._caches.filling(Key(Kind.BLOCKED, user_id, user_id)) as filling:
+            return await self._answer(filling, await self._waiting.wait(request, user_id), make)
 
     async def status(self, request: Request) -> Response:
         """`GET /chat/users/{id}/status`: to the user, and to those in conversation with them."""
@@ -107,19 +108,16 @@ class ReadRoutes:
             last_seen = await self._queries.last_seen(user_id)
             return Page(encode(UserStatus(user_id=user_id, status="offline", last_seen=last_seen)), ())
 
-        return await self._answer(Key(Kind.USER, user_id, user_id), headers, make)
+        with self._caches.filling(Key(Kind.USER, user_id, user_id)) as filling:
+            return await self._answer(filling, headers, make)
 
-    async def _answer(self, key: Key, headers: dict[str, str], make: Callable[[], Awaitable[Page]]) -> Response:
+    async def _answer(self, filling: Filling, headers: dict[str, str], make: Callable[[], Awaitable[Page]]) -> Response:
         """Give a cached answer again, or make it and keep it; one that is behind is not kept."""
-        content = None if headers else self._caches.get(key)
+        content = None if headers else self._caches.get(filling.key)
         if content is None:
-            filling = self._caches.begin(key)
-            try:
-                content, shown = await make()
-                if not headers:
-                    self._caches.keep(filling, content, shown)
-            finally:
-                self._caches.abandon(filling)
+            content, shown = await make()
+            if not headers:
+                self._caches.keep(filling, content, shown)
         return encoded(content, headers=headers)
 
     async def _blocked(self, asker: int, user_id: int) -> bool:

@@ -13,6 +13,7 @@ from command_api.service import WriteSide
 from infra.edge import Edge
 from infra.settings import Settings
 from schemas.requests import OpenConversation, SendMessage
+from schemas.topics import CONVERSATIONS
 
 PATIENCE_SECONDS = 30
 
@@ -63,6 +64,18 @@ async def serving_tables(side: WriteSide) -> None:
 
     async def there() -> bool:
         return side.edge.tables.live.schema is not None
+
+    await eventually(there)
+
+
+async def stored(side: WriteSide) -> None:
+    """Wait until the read tables have all that this edge has seen of conversations."""
+    positions = {
+        partition: at for partition, at in side.edge.tail.positions.items() if partition.topic == CONVERSATIONS
+    }
+
+    async def there() -> bool:
+        return await side.edge.tables.passed(positions, 1)
 
     await eventually(there)
 

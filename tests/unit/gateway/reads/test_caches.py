@@ -1,5 +1,7 @@
 """A cached answer is given again until something in the log concerns it."""
 
+from contextlib import suppress
+
 import pytest
 
 from gateway.reads.caches import Caches, Key, Kind
@@ -51,12 +53,17 @@ def entry(event: Fact, judgement: Judgement = COUNTED) -> Entry:
     return Entry(PARTITION, 0, 0, "id", event, judgement)
 
 
+def keep(caches: Caches, key: Key, content: bytes, users: tuple[int, ...] = ()) -> None:
+    with caches.filling(key) as filling:
+        caches.keep(filling, content, users)
+
+
 @pytest.fixture
 def caches() -> Caches:
     """Everything in `ALL` is cached; the first user's list shows the second user."""
     caches = Caches(on=True)
     for key in ALL:
-        caches.keep(caches.begin(key), b"answer", users=(2,) if key == LIST else ())
+        keep(caches, key, b"answer", users=(2,) if key == LIST else ())
     return caches
 
 
@@ -82,24 +89,27 @@ def test_an_event_takes_with_it_what_it_concerns_and_nothing_else(
 @pytest.mark.parametrize("event", [SENT, RENAMED])
 def test_an_answer_that_was_being_made_when_something_came_is_not_kept(event: Fact) -> None:
     caches = Caches(on=True)
-    filling = caches.begin(LIST)
-    caches.fold(entry(event))
-    caches.keep(filling, b"too old")
+    with caches.filling(LIST) as filling:
+        caches.fold(entry(event))
+        caches.keep(filling, b"too old")
     assert caches.get(LIST) is None
 
 
 def test_what_could_not_be_made_leaves_no_trace() -> None:
     caches = Caches(on=True)
-    caches.abandon(caches.begin(LIST))
-    caches.keep(caches.begin(LIST), b"answer")
+    with suppress(ZeroDivisionError), caches.filling(LIST):
+        raise ZeroDivisionError
+    assert not caches._filling
+    keep(caches, LIST, b"answer")
     assert caches.get(LIST) == b"answer"
+    assert not caches._filling
 
 
 def test_its_time_is_an_upper_bound(caches: Caches, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("gateway.reads.caches.time.monotonic", lambda: clock[0])
     caches.clear()
-    caches.keep(caches.begin(STATUS), b"answer")
+    keep(caches, STATUS, b"answer")
     clock[0] = 299
     assert caches.get(STATUS) == b"answer"
     clock[0] = 301
@@ -109,18 +119,18 @@ def test_its_time_is_an_upper_bound(caches: Caches, monkeypatch: pytest.MonkeyPa
 def test_the_oldest_go_when_there_are_too_many_bytes() -> None:
     caches = Caches(on=True, most_bytes=3_000)
     for number in range(10):
-        caches.keep(caches.begin(Key(Kind.HISTORY, number, 1)), b"x" * 1_000)
+        keep(caches, Key(Kind.HISTORY, number, 1), b"x" * 1_000)
     assert [number for number in range(10) if caches.get(Key(Kind.HISTORY, number, 1))] == [8, 9]
 
 
 def test_switched_off_nothing_is_kept() -> None:
     caches = Caches(on=False)
-    caches.keep(caches.begin(LIST), b"answer")
+    keep(caches, LIST, b"answer")
     assert caches.get(LIST) is None
 
 
 def test_another_generation_starts_with_nothing(caches: Caches) -> None:
-    filling = caches.begin(LIST)
-    caches.clear()
-    caches.keep(filling, b"of the old one")
+    with caches.filling(LIST) as filling:
+        caches.clear()
+        caches.keep(filling, b"of the old one")
     assert not any(caches.get(key) for key in ALL)
