@@ -55,15 +55,20 @@ class Claims:
         self._loads = loads
 
     async def find(self, known: Known, sender_id: int, client_id: str) -> First | None:
-        """Look everywhere; what the tail brings meanwhile has to be looked for again, with `recent`."""
+        """Look everywhere; what the tail brings meanwhile has to be looked for again, with `recent`.
+
+        Unavailable when it may be among what the tail has forgotten and the read tables do not have yet.
+        """
         if known.complete and digest(sender_id, client_id) not in known.claims:
             return None
         if (recent := self.recent(known, sender_id, client_id)) is not None:
             return recent
-        row = await self._loads.claimed(known.conversation.id, sender_id, client_id)
+        number = known.partition.partition
+        row, stored = await self._loads.claimed(number, known.conversation.id, sender_id, client_id)
         if row is None:
+            self._tail.memories[known.partition].check_covers(stored)
             return None
-        position = Position(known.partition.partition, row["record_offset"])
+        position = Position(number, row["record_offset"])
         sent = Sent(row["id"], write_time(row["created_at"]), known.conversation.id, client_id, row["seq"], position)
         return First(sent, row["content"], row["content_type"])
 

@@ -89,7 +89,7 @@ class Conversations:
     async def _load(self, conversation_id: int) -> Known | None:
         loaded = await self._loads.conversation(conversation_id)
         if loaded is None:
-            if (known := self._remembered(conversation_id)) is not None:
+            if (known := self.kept(conversation_id) or self._remembered(conversation_id)) is not None:
                 return known
             await self.after_all_now()
             loaded = await self._loads.conversation(conversation_id)
@@ -144,6 +144,5 @@ class Conversations:
 
     def _memory(self, partition: Partition, offset: int) -> Memory:
         memory = self._tail.memories[partition]
-        if not memory.covers(offset):
-            raise Unavailable("the read tables are too far behind the log", retry_after=5)
+        memory.check_covers(offset)
         return memory

@@ -25,13 +25,18 @@ _BY_ID = _CONVERSATION + "WHERE c.id = $1"
 _BY_PAIR = _CONVERSATION + "WHERE c.lower_user_id = $1 AND c.higher_user_id = $3"
 _NEXT_OFFSET = "SELECT next_offset FROM {schema}.positions WHERE topic = $1 AND partition = $2"
 _CLAIMED = """
-SELECT m.id, m.content, m.content_type, m.created_at, m.seq, m.record_offset
-FROM {schema}.messages m WHERE m.conversation_id = $1 AND m.sender_id = $2 AND m.client_id = $3
+SELECT p.next_offset, m.id, m.content, m.content_type, m.created_at, m.seq, m.record_offset
+FROM {schema}.positions p
+LEFT JOIN {schema}.messages m ON m.conversation_id = $2 AND m.sender_id = $3 AND m.client_id = $4
+WHERE p.topic = 'chat.conversations' AND p.partition = $1
 """
 _MESSAGE = "SELECT conversation_id, seq, sender_id FROM {schema}.messages WHERE id = $1"
 _FIRST_READ = """
-SELECT read_at FROM {schema}.reads WHERE conversation_id = $1 AND reader_id = $2 AND up_to_seq >= $3
-ORDER BY up_to_seq LIMIT 1
+SELECT p.next_offset, r.read_at
+FROM {schema}.positions p
+LEFT JOIN {schema}.reads r ON r.conversation_id = $2 AND r.reader_id = $3 AND r.up_to_seq >= $4
+WHERE p.topic = 'chat.conversations' AND p.partition = $1
+ORDER BY r.up_to_seq LIMIT 1
 """
 _REPORT = """
 SELECT id, reported_at, report_type, reason FROM {schema}.reports
@@ -67,18 +72,24 @@ class Loads:
         row = await self._tables.fetchrow(_NEXT_OFFSET, partition.topic, partition.partition)
         return row["next_offset"] if row else 0
 
-    async def claimed(self, conversation_id: int, sender_id: int, client_id: str) -> Any | None:
-        """Return the message that has this client_id: id, content, content_type, created_at, seq, record_offset."""
-        return await self._tables.fetchrow(_CLAIMED, conversation_id, sender_id, client_id)
+    async def claimed(self, partition: int, conversation_id: int, sender_id: int, client_id: str) -> tuple[Any, int]:
+        """Return the message that has this client_id, or None, as of the stored position, which comes along.
+
+        Its columns: id, content, content_type, created_at, seq, record_offset.
+        """
+        row = await self._tables.fetchrow(_CLAIMED, partition, conversation_id, sender_id, client_id)
+        return (row if row and row["id"] else None), (row["next_offset"] if row else 0)
 
     async def message(self, message_id: int) -> Any | None:
         """Return where a message is: conversation_id, seq, sender_id."""
         return await self._tables.fetchrow(_MESSAGE, message_id)
 
-    async def first_read(self, conversation_id: int, reader_id: int, seq: int) -> Time | None:
-        """Return when the reader's watermark first reached `seq`."""
-        row = await self._tables.fetchrow(_FIRST_READ, conversation_id, reader_id, seq)
-        return write_time(row["read_at"]) if row else None
+    async def first_read(
+        self, partition: int, conversation_id: int, reader_id: int, seq: int
+    ) -> tuple[Time | None, int]:
+        """Return when the reader's watermark first reached `seq`, as of the stored position, which comes along."""
+        row = await self._tables.fetchrow(_FIRST_READ, partition, conversation_id, reader_id, seq)
+        return (write_time(row["read_at"]) if row and row["read_at"] else None), (row["next_offset"] if row else 0)
 
     async def report(self, conversation_id: int, user_id: int, client_id: str) -> Any | None:
         """Return the report that has this client_id: id, reported_at, report_type, reason."""

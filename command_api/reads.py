@@ -123,13 +123,13 @@ class Reads:
         member = known.member(reader_id)
         if member.read_seq == seq and member.read_at is not None:
             return member.read_at
-        stored = await self._loads.first_read(known.conversation.id, reader_id, seq)
-        if stored is not None:
-            return stored
-        return self._first_remembered(known, reader_id, seq)
-
-    def _first_remembered(self, known: Known, reader_id: int, seq: int) -> Time:
-        for entry in self._tail.memories[known.partition].of_key(known.conversation.key):
+        number = known.partition.partition
+        read_at, stored = await self._loads.first_read(number, known.conversation.id, reader_id, seq)
+        if read_at is not None:
+            return read_at
+        memory = self._tail.memories[known.partition]
+        memory.check_covers(stored)
+        for entry in memory.of_key(known.conversation.key, stored):
             event = entry.event
             if isinstance(event, MessageRead) and event.reader_id == reader_id and event.up_to_seq >= seq:
                 return event.read_at

@@ -88,8 +88,7 @@ class Reports:
             said = (row["report_type"], row["reason"])
             return _same(row["id"], write_time(row["reported_at"]), said, request)
         memory = self._tail.memories[partition]
-        if not memory.covers(stored):
-            raise Unavailable("the read tables are too far behind the log", retry_after=5)
+        memory.check_covers(stored)
         for entry in memory.since(stored):
             event = entry.event
             if (

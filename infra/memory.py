@@ -1,19 +1,23 @@
-"""What the tail remembers: the last judged records of each partition, by key, by message and by opened conversation.
+"""What the tail remembers: the last judged records of each partition, by key, user, message and opened conversation.
 
-Bounded in records, and in what their messages say. Cold loads, short resumes and answers to retries read it; nothing
-here knows Kafka or clients.
+Bounded in records, and in what their messages say. Cold loads, short resumes, answers to retries and GETs that wait for
+the read tables look into it; nothing here knows Kafka or clients.
 """
 
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
+from typing import TypeVar
 
 from msgspec import Struct
 
-from schemas.events import ConversationOpened, Fact, MessageSent, key_of
+from schemas.errors import Unavailable
+from schemas.events import ConversationOpened, Fact, MessageSent, concerned, key_of
 from schemas.ids import Partition, Position
 from schemas.judge import Judgement, Verdict
+
+K = TypeVar("K")
 
 
 class Entry(Struct, gc=False):
@@ -49,11 +53,13 @@ class Memory:
     def __init__(self, begin: int, bound: int, *, least: int = 0, contents: int = sys.maxsize) -> None:
         self.begin = begin
         self.end = begin
+        self._forgotten = 0
         self._bound = bound
         self._least = least
         self._room = contents
         self._entries: deque[Entry] = deque()
         self._by_key: defaultdict[str, deque[Entry]] = defaultdict(deque)
+        self._by_user: defaultdict[int, deque[Entry]] = defaultdict(deque)
         self._messages: dict[int, Entry] = {}
         self._opened: dict[int, str] = {}
 
@@ -64,6 +70,8 @@ class Memory:
         if entry.counted and entry.event is not None:
             key = key_of(entry.event) or ""
             self._by_key[key].append(entry)
+            for user_id in concerned(entry.event):
+                self._by_user[user_id].append(entry)
             if isinstance(entry.event, MessageSent):
                 self._messages[entry.event.message_id] = entry
                 self._room -= sys.getsizeof(entry.event.content)
@@ -76,13 +84,27 @@ class Memory:
         """Tell whether every record from `offset` to the end is remembered."""
         return self.begin <= offset
 
+    def check_covers(self, offset: int) -> None:
+        """Raise Unavailable unless what the read tables, which end before `offset`, do not have is remembered."""
+        if not self.covers(offset):
+            raise Unavailable("the read tables are too far behind the log", retry_after=5)
+
     def since(self, offset: int) -> Iterator[Entry]:
         """Yield the records from `offset` on, in order."""
         return islice(self._entries, max(0, len(self._entries) - (self.end - offset)), None)
 
     def of_key(self, key: str, since: int = 0) -> list[Entry]:
         """Return the counted records of one key from offset `since` on, in order."""
-        return [entry for entry in self._by_key.get(key, ()) if entry.offset >= since]
+        return _since(self._by_key.get(key, ()), since)
+
+    def of_user(self, user_id: int, since: int) -> list[Entry]:
+        """Return the counted records that concern a user from offset `since` on, in order."""
+        return _since(self._by_user.get(user_id, ()), since)
+
+    def after(self, user_id: int) -> int:
+        """Return the offset after the last record that concerns a user; any that was forgotten may have."""
+        entries = self._by_user.get(user_id)
+        return entries[-1].offset + 1 if entries else self._forgotten
 
     def message(self, message_id: int) -> Entry | None:
         """Return the counted message with this id."""
@@ -93,16 +115,28 @@ class Memory:
         return self._opened.get(conversation_id)
 
     def _forget(self, entry: Entry) -> None:
-        self.begin = entry.offset + 1
+        self.begin = self._forgotten = entry.offset + 1
         if not entry.counted or entry.event is None:
             return
-        key = key_of(entry.event) or ""
-        of_key = self._by_key[key]
-        of_key.popleft()
-        if not of_key:
-            del self._by_key[key]
+        _forget_first(self._by_key, key_of(entry.event) or "")
+        for user_id in concerned(entry.event):
+            _forget_first(self._by_user, user_id)
         if isinstance(entry.event, MessageSent):
             self._messages.pop(entry.event.message_id, None)
             self._room += sys.getsizeof(entry.event.content)
         elif isinstance(entry.event, ConversationOpened):
             self._opened.pop(entry.event.conversation_id, None)
+
+
+def _since(entries: Sequence[Entry], offset: int) -> list[Entry]:
+    """Return those from `offset` on; costs by how many they are, not by how many lie before them."""
+    found = list(takewhile(lambda entry: entry.offset >= offset, reversed(entries)))
+    found.reverse()
+    return found
+
+
+def _forget_first(index: dict[K, deque[Entry]], key: K) -> None:
+    entries = index[key]
+    entries.popleft()
+    if not entries:
+        del index[key]

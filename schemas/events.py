@@ -293,3 +293,18 @@ def key_of(event: Fact) -> str | None:  # noqa: PLR0911  # one line for each kin
             return None
         case _:
             assert_never(event)
+
+
+def concerned(event: Fact) -> tuple[int, ...]:
+    """Return who wrote an event of a conversation or is pushed it; nobody for any other."""
+    match event:
+        case MessageSent():
+            return event.sender_id, event.recipient_id
+        case MessageRead():
+            return event.reader_id, event.sender_id
+        case ConversationOpened():
+            return event.user_id, event.other_user_id
+        case ConversationBlocked() | ConversationUnblocked():
+            return (event.user_id,)
+        case _:
+            return ()

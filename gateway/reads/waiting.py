@@ -1,6 +1,6 @@
 """Read your own writes: a GET waits until the read tables hold what its user wrote, was pushed, or names.
 
-What concerns a user is in concerning.py; how the tables' position is followed is in infra/read_tables.py.
+What concerns a user the tail remembers (infra/memory.py); how far the tables are is in infra/read_tables.py.
 """
 
 import math
@@ -8,13 +8,10 @@ from collections.abc import Mapping
 
 from starlette.requests import Request
 
-from gateway.reads.concerning import Concerning, later
 from infra.edge import Edge
-from infra.tail import Stage
 from schemas.errors import Unavailable, invalid
-from schemas.events import CONVERSATION_EVENTS
 from schemas.ids import Partition, read_position
-from schemas.topics import BY_NAME, USERS
+from schemas.topics import BY_NAME, CONVERSATIONS, USERS
 
 PATIENCE_SECONDS = 2.0
 """How long a GET waits before it answers with what there is."""
@@ -28,10 +25,7 @@ class Waiting:
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
-        self._concerning = Concerning()
         self._users = [Partition(USERS, number) for number in range(edge.partitions)]
-        edge.tail.follow(Stage.FOLD, self._concerning.fold, *CONVERSATION_EVENTS)
-        edge.tail.after_batch(lambda: self._concerning.prune(edge.tables.stored))
 
     async def wait(self, request: Request, user_id: int, *, profiles: bool = False) -> dict[str, str]:
         """Wait for what this user must find; return the headers that say how far behind the answer is, if it is.
@@ -43,16 +37,24 @@ class Waiting:
         named = self._named(request)
         # What this edge gives again (caches.py) is as new as its tail, which may be behind what a client names.
         heard = await self._edge.tail.passed(named, PATIENCE_SECONDS)
-        positions = later(self._concerning.of(user_id), named)
+        positions = _later(self._concerning(user_id), named)
         if profiles:
             tail = self._edge.tail.positions
-            positions = later(positions, {partition: tail[partition] for partition in self._users})
+            positions = _later(positions, {partition: tail[partition] for partition in self._users})
         tables = self._edge.tables
         if tables.live.schema is None:
             raise Unavailable("the read tables are not built yet", retry_after=2)
         if heard and (not positions or await tables.passed(positions, PATIENCE_SECONDS)):
             return {}
         return {STALE: str(self._seconds_behind(positions))}
+
+    def _concerning(self, user_id: int) -> dict[Partition, int]:
+        memories = self._edge.tail.memories
+        return {
+            partition: memory.after(user_id)
+            for partition, memory in memories.items()
+            if partition.topic == CONVERSATIONS
+        }
 
     def _named(self, request: Request) -> dict[Partition, int]:
         """Return the position after the record that the client names; its own header's name is the field."""
@@ -66,7 +68,7 @@ class Waiting:
             count = (topic.partitions or self._edge.partitions) if topic and topic.projected else 0
             if partition.partition >= count:
                 raise invalid(AFTER, "names no partition of this log")
-            named = later(named, {partition: offset + 1})
+            named = _later(named, {partition: offset + 1})
         return named
 
     def _seconds_behind(self, positions: Mapping[Partition, int]) -> int:
@@ -79,3 +81,8 @@ class Waiting:
                 missing = next(memories[partition].since(begin), None)
                 oldest = min(oldest, missing.timestamp if missing else oldest)
         return math.ceil((self._edge.clock.now() - oldest) / 1_000)
+
+
+def _later(some: Mapping[Partition, int], others: Mapping[Partition, int]) -> dict[Partition, int]:
+    """Return of each partition the later of the two offsets."""
+    return {**some, **{partition: max(offset, some.get(partition, 0)) for partition, offset in others.items()}}

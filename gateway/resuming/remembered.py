@@ -1,13 +1,12 @@
 """What a user missed, out of the tail's memory: the records since a client's cursor, as durable frames."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from gateway.resuming.missed import MOST_MESSAGES, TooMuch
-from gateway.resuming.recent import Recent
 from gateway.sockets import durable
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Given, Positions, Slot
-from infra.memory import Entry
+from infra.memory import Entry, Memory
 from infra.tail import Tail
 from schemas.events import (
     ConversationBlocked,
@@ -17,30 +16,36 @@ from schemas.events import (
     MessageSent,
     key_of,
 )
+from schemas.topics import CONVERSATIONS
 
 
 class Remembered:
     """Short gaps, without Postgres."""
 
-    def __init__(self, tail: Tail, hub: Hub, recent: Recent) -> None:
+    def __init__(self, tail: Tail, hub: Hub) -> None:
         self._tail = tail
         self._hub = hub
-        self._recent = recent
 
     def covers(self, start: Positions) -> bool:
         """Tell whether everything from these offsets on is remembered."""
-        return self._recent.covers(start)
+        return all(memory.covers(start[partition]) for partition, memory in self._memories())
 
     def since(self, user_id: int, start: Positions) -> list[Given]:
         """Return everything that concerns a user from these offsets on, in the order of each partition; TooMuch."""
         found: list[Given] = []
-        for entry in self._recent.since(user_id, start):
-            if len(found) >= MOST_MESSAGES:
-                raise TooMuch
-            frame = self._frame(entry, user_id)
-            if frame is not None:
-                found.append(Given(entry.partition.partition, entry.offset, frame))
+        for partition, memory in self._memories():
+            for entry in memory.of_user(user_id, start[partition]):
+                if len(found) >= MOST_MESSAGES:
+                    raise TooMuch
+                frame = self._frame(entry, user_id)
+                if frame is not None:
+                    found.append(Given(partition, entry.offset, frame))
         return found
+
+    def _memories(self) -> Iterator[tuple[int, Memory]]:
+        for (topic, number), memory in self._tail.memories.items():
+            if topic == CONVERSATIONS:
+                yield number, memory
 
     def _frame(self, entry: Entry, user_id: int) -> bytes | Slot | None:
         position = str(entry.position)

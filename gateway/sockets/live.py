@@ -19,7 +19,6 @@ from gateway.presence.places import STATED_EVERY, Places
 from gateway.presence.presence import Presence
 from gateway.presence.statements import Statements
 from gateway.resuming.cursor import BadCursor, Cursor
-from gateway.resuming.recent import Recent
 from gateway.resuming.remembered import Remembered
 from gateway.resuming.resume import Resume
 from gateway.sockets import connecting
@@ -68,21 +67,19 @@ class Live:
         self._writer = Writer()
         places = Places(settings.connections_per_user)
         statements = Statements(edge.appender, self._background)
-        recent = Recent(tail.memories)
         self._statements = statements
         self._partners = Partners(tail, edge.tables, self._background)
         self._hub = Hub(write_side.conversations, self._partners, edge.tables, self._background)
         self.presence = Presence(edge.name, places, self._partners, self._hub, statements, edge.clock)
         self._admission = Admission(edge, places, statements, settings.connections_per_user)
         self._commands = Commands(write_side, self._admission)
-        remembered = Remembered(tail, self._hub, recent)
+        remembered = Remembered(tail, self._hub)
         self._resume = Resume(edge, remembered, self._background, heartbeat_seconds=heartbeat_seconds)
         self._heartbeats = Heartbeats(self._resume.heartbeat, heartbeat_seconds)
         self._connections: set[Connection] = set()
         self._stopping = False
         tail.follow(Stage.FOLD, self._partners.fold, ConversationOpened, ConversationBlocked, ConversationUnblocked)
         tail.follow(Stage.FOLD, self.presence.fold, *PRESENCE_EVENTS, LastSeen)
-        tail.follow(Stage.FOLD, recent.fold, *CONVERSATION_EVENTS)
         tail.follow(Stage.ANSWER, self._admission.fold, ConnectionOpened, EdgeBeat)
         tail.follow(Stage.PUSH, self._hub.push, *CONVERSATION_EVENTS)
 

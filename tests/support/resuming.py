@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway.resuming.cursor import BadCursor, Cursor
-from gateway.resuming.recent import Recent
 from gateway.resuming.remembered import Remembered
 from gateway.resuming.resume import Resume
 from gateway.sockets.hub import Hub
@@ -42,10 +41,9 @@ class Edge:
         for entry in world.facts({p.partition: offset for p, offset in self.positions.items()}):
             self.fold(entry)
         self.background = Background()
-        self.recent = Recent(self.memories)
         unknown: Any = SimpleNamespace(blockers=lambda *_: None)
         self.hub = Hub(self, unknown, world, self.background)  # type: ignore[arg-type]
-        remembered = Remembered(self, self.hub, self.recent)  # type: ignore[arg-type]
+        remembered = Remembered(self, self.hub)  # type: ignore[arg-type]
         self.resume = Resume(self, remembered, self.background, heartbeat_seconds=20)  # type: ignore[arg-type]
         self.session: Session | None = None
         self.waiting: dict[Place, Session] = {}
@@ -80,7 +78,6 @@ class Edge:
         self.memories[entry.partition].add(entry)
         if entry.counted:
             self.fold(entry)
-            self.recent.fold(entry)
         origin = self.waiting.pop((number, at), None)
         if origin is not None:
             entry.origin = origin

@@ -3,7 +3,7 @@
 import pytest
 
 from infra.memory import Entry, Memory
-from schemas.events import AsOf, ConversationOpened, Fact, MessageSent
+from schemas.events import AsOf, ConversationBlocked, ConversationOpened, Fact, MessageSent
 from schemas.ids import Partition
 from schemas.judge import COUNTED, Judgement, Verdict
 
@@ -85,3 +85,25 @@ def test_a_slice_begins_where_it_is_asked_to(memory: Memory) -> None:
     assert [remembered.offset for remembered in memory.since(101)] == [101, 102]
     assert list(memory.since(103)) == []
     assert memory.covers(100)
+
+
+def test_both_users_find_a_message_and_a_block_is_the_blockers_own(memory: Memory) -> None:
+    memory.add(entry(100, message(7)))
+    memory.add(entry(101, message(8, sender=3, recipient=1)))
+    memory.add(entry(102, ConversationBlocked(conversation_id=10, user_id=2, other_user_id=1, blocked_at=TIME)))
+    found = {user: [of_user.offset for of_user in memory.of_user(user, 0)] for user in (1, 2, 3, 4)}
+    assert found == {1: [100, 101], 2: [100, 102], 3: [101], 4: []}
+    assert [of_user.offset for of_user in memory.of_user(1, 101)] == [101]
+
+
+def test_what_concerns_a_user_ends_with_the_last_of_it_and_what_was_forgotten_may_have_concerned_anybody(
+    memory: Memory,
+) -> None:
+    memory.add(entry(100, message(7)))
+    memory.add(entry(101, message(8, sender=3, recipient=1)))
+    assert [memory.after(user) for user in (1, 2, 3, 4)] == [102, 101, 102, 0]
+    for offset in range(102, 105):
+        memory.add(entry(offset, message(offset, sender=5, recipient=6)))
+    assert [memory.after(user) for user in (1, 4, 5)] == [102, 102, 105]
+    assert memory.of_user(1, 0) == memory.of_user(3, 0) == []
+    assert set(memory._by_user) == {5, 6}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.envelope import seal, unseal
-from schemas.events import EVENT_BY_TYPE, EVENT_TYPES, AnyEvent, Erased, MessageSent, UserUpdated, key_of
+from schemas.events import EVENT_BY_TYPE, EVENT_TYPES, AnyEvent, Erased, MessageSent, UserUpdated, concerned, key_of
 from tests.support.examples import EXAMPLES, TIME
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -27,6 +27,13 @@ KEYS = {
     "chat.typing.v1": "7",
     "chat.log.created.v1": None,
     "chat.ids.leased.v1": None,
+}
+CONCERNED = {
+    "chat.conversation.opened.v1": {7, 12},
+    "chat.message.sent.v1": {7, 12},
+    "chat.message.read.v1": {7, 12},
+    "chat.conversation.blocked.v1": {7},
+    "chat.conversation.unblocked.v1": {7},
 }
 every_example = pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.type)
 
@@ -50,6 +57,11 @@ def test_an_event_is_encoded_as_its_golden_record_byte_by_byte(event: AnyEvent) 
 @every_example
 def test_the_key_says_whom_a_record_is_about(event: AnyEvent) -> None:
     assert key_of(event) == KEYS[event.type]
+
+
+@every_example
+def test_an_event_concerns_who_wrote_it_and_who_is_pushed_it(event: AnyEvent) -> None:
+    assert set(concerned(event)) == CONCERNED.get(event.type, set())
 
 
 def test_every_event_has_an_example_and_a_golden_record_and_there_are_no_others() -> None:
