@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from schemas.envelope import Headers, Sealed
-from schemas.ids import Partition
+from schemas.envelope import Sealed
+from schemas.events import Fact
 
 MOST_AHEAD_MS = 5_000
 """How far the reader may be behind, by the broker's time; beyond it nothing is taken ahead, so that it shows."""
@@ -19,39 +19,36 @@ MOST_WAITING = 100
 """Batches of a partition that may wait until they are next; the oldest are left to the reader."""
 
 
-class Written(NamedTuple):
-    """A record of ours that is in the log, with the attributes of a consumer's record."""
+class Record(NamedTuple):
+    """A record of the log with its event, which is None when it could not be decoded.
 
-    topic: str
-    partition: int
+    `timestamp`: the broker's, in milliseconds since the epoch.
+    """
+
     offset: int
     timestamp: int
-    key: bytes | None
-    value: bytes
-    headers: Headers
+    value: bytes | None
+    ce_id: str | None
+    event: Fact | None
 
 
-def records_of(partition: Partition, offset: int, timestamp: int, batch: Sequence[Sealed]) -> list[Written]:
+def records_of(offset: int, timestamp: int, batch: Sequence[Sealed]) -> list[Record]:
     """Return a batch's records; its first is at `offset`, all have the broker's `timestamp` in milliseconds."""
-    topic, number = partition
-    return [
-        Written(topic, number, at, timestamp, key, value, headers)
-        for at, (key, value, headers) in enumerate(batch, offset)
-    ]
+    return [Record(at, timestamp, sealed.value, sealed.ce_id, sealed.event) for at, sealed in enumerate(batch, offset)]
 
 
 class Ahead:
     """How far one partition was taken ahead of its reader, and what waits until it is next."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Sequence[Written]] = deque(maxlen=MOST_WAITING)
-        self._unconfirmed: deque[Written] = deque()
+        self._waiting: deque[Sequence[Record]] = deque(maxlen=MOST_WAITING)
+        self._unconfirmed: deque[Record] = deque()
 
-    def add(self, batch: Sequence[Written]) -> None:
+    def add(self, batch: Sequence[Record]) -> None:
         """Take note of a batch that was acknowledged; `take` returns it when it is next."""
         self._waiting.append(batch)
 
-    def take(self, position: int) -> Sequence[Written]:
+    def take(self, position: int) -> Sequence[Record]:
         """Return the batch that begins at `position`, the first offset not taken yet; nothing if none does."""
         waiting, unconfirmed = self._waiting, self._unconfirmed
         while waiting and waiting[0][0].offset < position:

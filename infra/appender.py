@@ -7,7 +7,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
 
 from aiokafka.errors import KafkaError
 from msgspec import Struct
@@ -18,7 +17,7 @@ from infra.placing import place
 from infra.tail import Stage, Tail
 from infra.trace import traceparent
 from infra.writer import Writer
-from schemas.envelope import Sealed, seal
+from schemas.envelope import seal
 from schemas.errors import Unavailable
 from schemas.events import AnyEvent, Event
 from schemas.ids import Partition
@@ -37,8 +36,6 @@ Observed = Callable[[Entry | None], None]
 
 
 class _UnderWay(Struct, frozen=True):
-    event: Event
-    sealed: Sealed
     observed: Observed
     origin: object | None
     deadline: float
@@ -69,7 +66,6 @@ class Appender:
         self._partitions = partitions
         self._understood = understood
         self._under_way: dict[str, _UnderWay] = {}
-        tail.recognise(self._own)
         tail.follow(Stage.ANSWER, self._observe, void=True)
 
     def append(self, event: AnyEvent, observed: Observed, *, origin: object | None = None) -> None:
@@ -87,7 +83,7 @@ class Appender:
         ce_id = f"{self._prefix}-{self._count}"
         sealed = seal(event, ce_id=ce_id, source=self._source, time=self._clock.now_text(), traceparent=traceparent())
         self._writer.put(self.partition_of(event.topic, sealed.key), sealed)
-        self._under_way[ce_id] = _UnderWay(event, sealed, observed, origin, time.monotonic() + OBSERVE_SECONDS)
+        self._under_way[ce_id] = _UnderWay(observed, origin, time.monotonic() + OBSERVE_SECONDS)
 
     async def append_and_observe(self, event: AnyEvent) -> Entry:
         """Append and wait for the record to come back; Unavailable when its outcome is unknown."""
@@ -134,14 +130,6 @@ class Appender:
     def under_way(self) -> int:
         """How many appends have not come back yet."""
         return len(self._under_way)
-
-    def _own(self, ce_id: str, record: Any) -> AnyEvent | None:
-        """Return the event of a record that is under way: to the last byte, for anybody can copy a ce_id."""
-        under_way = self._under_way.get(ce_id)
-        if under_way is None or under_way.event.topic != record.topic:
-            return None
-        same = under_way.sealed == (record.key, record.value, list(record.headers))
-        return under_way.event if same else None  # type: ignore[return-value]  # an event, since it was appended
 
     def _observe(self, entry: Entry) -> None:
         under_way = self._under_way.pop(entry.ce_id, None) if entry.ce_id else None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from aiokafka.errors import KafkaError
 from msgspec import Struct
 
-from infra.ahead import Ahead, records_of
+from infra.ahead import Ahead, Record, records_of
 from infra.clock import BrokerClock
 from infra.kafka import AT_ONCE, Patience
 from infra.log_reader import LogReader, OutOfLog
@@ -45,9 +45,6 @@ JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
 
 Follower = Callable[[Entry], None]
 
-Own = Callable[[str, Any], Fact | None]
-"""Returns the event of a record with this ce_id if this very record was written here and is under way."""
-
 
 class Stage(IntEnum):
     """When a follower sees a record: state is folded first, then commands are answered, then it is pushed."""
@@ -62,10 +59,6 @@ class Start(NamedTuple):
 
     read: int
     act: int
-
-
-def _nothing(_: str, __: Any) -> None:
-    return None
 
 
 class _Following(NamedTuple):
@@ -117,8 +110,6 @@ class Tail:
         self._counts: Counter[str] = Counter()
         self._followers: list[_Following] = []
         self._followers_of: dict[tuple[type, bool], tuple[Follower, ...]] = {}
-        self._own: Own = _nothing
-        self._after_batch: list[Callable[[], None]] = []
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self._ahead: dict[Partition, Ahead] = {}
         self._written: asyncio.Queue[Partition] = asyncio.Queue()
@@ -133,14 +124,6 @@ class Tail:
         self._followers.append(_Following(stage, follower, kinds, void))
         self._followers.sort(key=lambda following: following.stage)
         self._followers_of.clear()
-
-    def recognise(self, own: Own) -> None:
-        """Ask `own` for the event of a record before decoding it."""
-        self._own = own
-
-    def after_batch(self, flush: Callable[[], None]) -> None:
-        """Call `flush` after each batch of records, when all its followers have run."""
-        self._after_batch.append(flush)
 
     def begin(self, starts: Mapping[Partition, Start]) -> None:
         """Say where to begin; call `run` afterwards."""
@@ -164,7 +147,7 @@ class Tail:
     def written(self, partition: Partition, offset: int, timestamp: int, batch: list[Sealed]) -> None:
         """Take note of a batch that this process has written: its first record is at `offset`."""
         if partition.topic == topics.CONVERSATIONS:
-            self._ahead[partition].add(records_of(partition, offset, timestamp, batch))
+            self._ahead[partition].add(records_of(offset, timestamp, batch))
             self._written.put_nowait(partition)
 
     def be_alone(self, *, alone: bool) -> None:
@@ -186,27 +169,21 @@ class Tail:
                 await self._rewind(out)
                 continue
             for partition, records in batches.items():
-                self._take(partition, self._ahead[partition].confirm(records))
+                self._take_read(partition, self._ahead[partition].confirm(records))
                 self._take_ahead(partition)
             if batches:
-                self._flush()
+                self._wake()
                 await asyncio.sleep(0)
 
     async def _read_ahead(self) -> None:
         while True:
             partition = await self._written.get()
             self._take_ahead(partition)
-            if self._written.empty():
-                self._flush()
+            self._wake()
 
     def _take_ahead(self, partition: Partition) -> None:
         while records := self._ahead[partition].take(self.positions[partition]):
             self._take(partition, records)
-
-    def _flush(self) -> None:
-        self._wake()
-        for flush in self._after_batch:
-            flush()
 
     async def passed(self, positions: Mapping[Partition, int], within: float) -> bool:
         """Wait until the tail has read everything before these offsets; False after `within` seconds."""
@@ -229,25 +206,21 @@ class Tail:
         except (KafkaError, TimeoutError) as error:
             raise Unavailable("the log does not answer") from error
 
-    def _take(self, partition: Partition, records: Sequence[Any]) -> None:
+    def _take_read(self, partition: Partition, records: Sequence[Any]) -> None:
+        partitions = self._counts[partition.topic]
+        self._take(partition, (_decoded(record, partitions) for record in records))
+
+    def _take(self, partition: Partition, records: Iterable[Record]) -> None:
         judge = self._judges.get(partition)
         memory = self.memories.get(partition)
         acting = self._acting[partition]
-        partitions = self._counts[partition.topic]
-        for record in records:
-            ce_id = header(record.headers, "ce_id")
-            event = self._own(ce_id, record) if ce_id else None
-            try:
-                event = event or unseal(record.topic, record.key, record.value, record.headers)
-                check_place(record.key, record.partition, partitions)
-            except BadRecord:
-                event = None
-            judgement = judge.judge(record.offset, event) if judge else COUNTED
-            self.positions[partition] = record.offset + 1
-            if record.offset < acting:
+        for offset, timestamp, _, ce_id, event in records:
+            judgement = judge.judge(offset, event) if judge else COUNTED
+            self.positions[partition] = offset + 1
+            if offset < acting:
                 continue
-            entry = Entry(partition, record.offset, record.timestamp, ce_id, event, judgement)
-            self._clock.observe(record.timestamp)
+            entry = Entry(partition, offset, timestamp, ce_id, event, judgement)
+            self._clock.observe(timestamp)
             if memory is not None:
                 memory.add(entry)
             kind = type(event), entry.counted
@@ -283,3 +256,14 @@ class Tail:
             if partition.topic != topics.PRESENCE:
                 raise RuntimeError(f"the log was cut or made anew, see docs/operating.md: {out}") from out
             await self._readers.others.rewind(partition)
+
+
+def _decoded(record: Any, partitions: int) -> Record:
+    """Return what the reader brought, of a topic with so many partitions, with its event."""
+    event: Fact | None
+    try:
+        event = unseal(record.topic, record.key, record.value, record.headers)
+        check_place(record.key, record.partition, partitions)
+    except BadRecord:
+        event = None
+    return Record(record.offset, record.timestamp, record.value, header(record.headers, "ce_id"), event)

@@ -82,7 +82,7 @@ class Writer:
                 producer = self._producer
                 batch, records = producer.create_batch(), []
                 while line:
-                    key, value, headers = line[0]
+                    key, value, headers, _, _ = line[0]
                     if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
                         break
                     records.append(line.popleft())

@@ -36,11 +36,13 @@ class BadRecord(ValueError):
 
 
 class Sealed(NamedTuple):
-    """An event ready to be appended."""
+    """An event ready to be appended: its record, whose `ce_id` is also among the headers, and itself."""
 
     key: bytes | None
     value: bytes
     headers: list[tuple[str, bytes]]
+    ce_id: str
+    event: AnyEvent
 
 
 def seal(event: AnyEvent, *, ce_id: str, source: str, time: Time, traceparent: str | None = None) -> Sealed:
@@ -56,7 +58,7 @@ def seal(event: AnyEvent, *, ce_id: str, source: str, time: Time, traceparent: s
     ]
     if traceparent is not None:
         headers.append(("traceparent", traceparent.encode()))
-    return Sealed(None if key is None else key.encode(), _ENCODE(event), headers)
+    return Sealed(None if key is None else key.encode(), _ENCODE(event), headers, ce_id, event)
 
 
 def header(headers: Headers, name: str) -> str | None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from infra.ahead import MOST_AHEAD_MS, MOST_WAITING, Ahead, Written, records_of
+from infra.ahead import MOST_AHEAD_MS, MOST_WAITING, Ahead, Record, records_of
 from schemas import topics
 from schemas.envelope import Sealed
+from schemas.events import IdsLeased
 from schemas.ids import Partition
 from tests import histories
 
@@ -16,23 +17,24 @@ PARTITION = Partition(topics.CONVERSATIONS, 3)
 
 
 def sealed(number: int) -> Sealed:
-    return Sealed(b"1:2", b"%d" % number, [("ce_id", b"id-%d" % number)])
+    event = IdsLeased(edge=f"{number}")
+    return Sealed(b"1:2", b"%d" % number, [("ce_id", b"id-%d" % number)], f"id-{number}", event)
 
 
-def batch(offset: int, count: int = 1, timestamp: int = 5) -> list[Written]:
-    return records_of(PARTITION, offset, timestamp, [sealed(number) for number in range(offset, offset + count)])
+def batch(offset: int, count: int = 1, timestamp: int = 5) -> list[Record]:
+    return records_of(offset, timestamp, [sealed(number) for number in range(offset, offset + count)])
 
 
 def read(offset: int, count: int = 1) -> list[histories.Entry]:
     """Return records as the reader brings them."""
     records = [(number, sealed(number)) for number in range(offset, offset + count)]
-    return [histories.Entry(*PARTITION, at, 5, key, value, tuple(headers)) for at, (key, value, headers) in records]
+    return [histories.Entry(*PARTITION, at, 5, one.key, one.value, tuple(one.headers)) for at, one in records]
 
 
-def test_a_batch_becomes_records_of_its_partition() -> None:
+def test_a_batch_becomes_records() -> None:
     first, second = batch(7, 2)
-    assert (first.topic, first.partition, first.offset, first.timestamp) == (*PARTITION, 7, 5)
-    assert (second.offset, second.key, second.value, second.headers) == (8, *sealed(8))
+    assert (first.offset, first.timestamp) == (7, 5)
+    assert second == (8, 5, b"8", "id-8", IdsLeased(edge="8"))
 
 
 def test_a_batch_that_is_next_is_taken_once_and_not_brought_again() -> None:
@@ -83,7 +85,7 @@ def test_a_reader_that_is_stuck_is_not_left_behind_without_end() -> None:
     for offset in range(3):
         ahead.add(batch(offset, timestamp=5 + offset * MOST_AHEAD_MS))
     assert [bool(ahead.take(offset)) for offset in range(3)] == [True, True, False]
-    assert not ahead.confirm(batch(0))
+    assert not ahead.confirm(read(0))
     assert ahead.take(2)
 
 
@@ -99,7 +101,7 @@ def test_of_many_batches_that_wait_the_oldest_are_left_to_the_reader() -> None:
 def test_everything_is_taken_once_and_in_order(seed: int) -> None:
     """A log of our batches and of others' records; answers and reader come as they like, or an answer never comes."""
     luck = random.Random(seed)
-    ahead, answers = Ahead(), deque[list[Written]]()
+    ahead, answers = Ahead(), deque[list[Record]]()
     end = brought = position = 0
     taken: list[int] = []
 

@@ -50,7 +50,7 @@ def sealed(offset: int, event: AnyEvent) -> Sealed:
 
 
 def record(offset: int, event: AnyEvent) -> histories.Entry:
-    key, value, headers = sealed(offset, event)
+    key, value, headers, *_ = sealed(offset, event)
     return histories.Entry(*PARTITION, offset, 0, key, value, tuple(headers))
 
 
@@ -94,7 +94,7 @@ def test_void_records_are_for_those_who_ask_for_them(tail: Tail) -> None:
     everything: list[Entry] = []
     tail.follow(Stage.FOLD, counted.append)
     tail.follow(Stage.FOLD, everything.append, void=True)
-    tail._take(PARTITION, RECORDS)
+    tail._take_read(PARTITION, RECORDS)
     assert [entry.offset for entry in counted] == [0, 1]
     assert [entry.offset for entry in everything] == [0, 1, 2, 3]
     assert everything[2].judgement.verdict is Verdict.BLOCKED
@@ -106,7 +106,7 @@ def test_kinds_are_for_those_who_name_them(tail: Tail) -> None:
     blocks: list[Entry] = []
     tail.follow(Stage.FOLD, messages.append, MessageSent, void=True)
     tail.follow(Stage.FOLD, blocks.append, ConversationBlocked)
-    tail._take(PARTITION, RECORDS)
+    tail._take_read(PARTITION, RECORDS)
     assert [entry.offset for entry in messages] == [0, 2]
     assert [entry.offset for entry in blocks] == [1]
 
@@ -119,7 +119,7 @@ def test_state_is_folded_then_commands_are_answered_then_all_is_pushed(tail: Tai
 
     for stage in reversed(Stage):
         tail.follow(stage, follower(stage))
-    tail._take(PARTITION, RECORDS)
+    tail._take_read(PARTITION, RECORDS)
     assert seen == [(stage, offset) for offset in (0, 1) for stage in Stage]
 
 
@@ -132,7 +132,7 @@ def test_what_a_record_was_appended_for_is_forgotten_once_all_have_seen_it(tail:
 
     tail.follow(Stage.ANSWER, answer, void=True)
     tail.follow(Stage.PUSH, lambda entry: pushed.append(entry.origin))
-    tail._take(PARTITION, RECORDS)
+    tail._take_read(PARTITION, RECORDS)
     assert pushed == [socket, socket]
     assert [entry.origin for entry in tail.memories[PARTITION].since(0)] == [None] * 4, "it would keep the socket"
 
@@ -151,13 +151,11 @@ async def running(tail: Tail) -> AsyncIterator["asyncio.Task[None]"]:
 EVENTS = [message(number, as_of=0) for number in range(1, 5)]
 
 
-async def test_what_was_acknowledged_is_handed_on_once_and_its_batch_ended_before_the_reader_brings_it(
+async def test_what_was_acknowledged_is_handed_on_once_and_before_the_reader_brings_it(
     tail: Tail, reader: Reader
 ) -> None:
     seen: list[Entry] = []
-    ended: list[int] = []
     tail.follow(Stage.FOLD, seen.append)
-    tail.after_batch(lambda: ended.append(len(seen)))
     async with running(tail):
         tail.written(PARTITION, 0, 7, [sealed(0, EVENTS[0]), sealed(1, EVENTS[1])])
         passed = asyncio.create_task(tail.passed({PARTITION: 2}, within=5))
@@ -166,7 +164,7 @@ async def test_what_was_acknowledged_is_handed_on_once_and_its_batch_ended_befor
             (0, 7, "id-0", EVENTS[0]),
             (1, 7, "id-1", EVENTS[1]),
         ]
-        assert ended == [2]
+        assert passed.done()
         assert await passed
         reader.brings.put_nowait([replace(record(offset, EVENTS[offset]), timestamp=7) for offset in range(3)])
         await settle()
@@ -213,19 +211,6 @@ async def test_a_follower_that_raises_on_what_was_acknowledged_ends_the_tail(tai
         tail.written(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
         await asyncio.wait([task], timeout=5)
     assert isinstance(task.exception(), ExceptionGroup)
-
-
-async def test_what_comes_of_several_partitions_at_once_ends_one_batch(tail: Tail) -> None:
-    other = Partition(topics.CONVERSATIONS, 1)
-    tail.begin({PARTITION: Start(0, 0), other: Start(0, 0)})
-    ended: list[None] = []
-    tail.after_batch(lambda: ended.append(None))
-    async with running(tail):
-        tail.written(PARTITION, 0, 0, [sealed(0, EVENTS[0])])
-        tail.written(other, 0, 0, [sealed(0, EVENTS[1])])
-        await settle()
-    assert tail.positions == {PARTITION: 1, other: 1}
-    assert len(ended) == 1
 
 
 async def test_what_lies_before_the_start_only_warms_the_judge(tail: Tail, reader: Reader) -> None:

@@ -12,6 +12,7 @@ from infra import writer as module
 from infra.writer import MOST_IN_LINE, Writer
 from schemas.envelope import Sealed
 from schemas.errors import Unavailable
+from schemas.events import IdsLeased
 from schemas.ids import Partition
 from tests.support.live_parts import settle
 
@@ -103,7 +104,7 @@ class Fixture:
 
 
 def record(value: int) -> Sealed:
-    return Sealed(b"1:2", b"%d" % value, [])
+    return Sealed(b"1:2", b"%d" % value, [], f"id-{value}", IdsLeased(edge="edge"))
 
 
 @pytest.fixture
