@@ -56,6 +56,7 @@ class LiveGeneration:
         self._pool = pool
         self._epoch = epoch
         self._changed: list[Callable[[], None]] = []
+        self._lost: list[Callable[[], None]] = []
         self.schema: str | None = None
         self.reads: frozenset[str] = frozenset()
         self._under_way = 0
@@ -66,6 +67,10 @@ class LiveGeneration:
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call `changed` whenever another generation has become live."""
         self._changed.append(changed)
+
+    def on_loss(self, lost: Callable[[], None]) -> None:
+        """Call `lost` whenever Postgres was away: it may come back with less than it had."""
+        self._lost.append(lost)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[str | None]:
@@ -96,6 +101,8 @@ class LiveGeneration:
                     await self._listen(connection)
             except AWAY as error:
                 log.warning("Postgres is away: %r", error)
+                for lost in self._lost:
+                    lost()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _listen(self, connection: Any) -> None:
@@ -104,6 +111,7 @@ class LiveGeneration:
         def tell(*_: object) -> None:
             told.set()
 
+        connection.add_termination_listener(tell)  # at once, before anybody can ask a server that comes back
         await connection.add_listener(CHANNEL, tell)
         try:
             while True:
@@ -116,6 +124,7 @@ class LiveGeneration:
                 told.clear()
         finally:
             if not connection.is_closed():
+                connection.remove_termination_listener(tell)
                 await connection.remove_listener(CHANNEL, tell)
 
     async def _look(self, connection: Any) -> None:

@@ -57,7 +57,8 @@ async def pool(settings: Settings, *, most: int = 10, within: float = START_SECO
 async def lent(connections: Any, within: float) -> AsyncIterator[Any]:
     """Lend a connection of a pool; what is not done `within` seconds fails as it does when the server goes.
 
-    It is cut then, not cancelled: that would wait for the answer of a server that may have stopped answering.
+    It is cut then, and when who waits is cancelled: to cancel the question would wait for the answer of a server that
+    may have stopped answering.
     """
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + within
@@ -65,6 +66,9 @@ async def lent(connections: Any, within: float) -> AsyncIterator[Any]:
     cut = loop.call_at(give_up_at, connection.terminate)
     try:
         yield connection
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
     finally:
         cut.cancel()
         await connections.release(connection)

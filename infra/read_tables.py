@@ -37,6 +37,7 @@ class ReadTables:
         self.live = LiveGeneration(pool, epoch)
         self.stored: dict[Partition, int] = {}
         self.live.on_change(self._forget)
+        self.live.on_loss(self._forget)
 
     def understand(self, event: type[Event]) -> bool:
         """Tell whether the live generation reads this type and version; what is not projected needs nobody's leave."""

@@ -1,5 +1,6 @@
 """What a page costs, in blocks that Postgres touches: the same in a long list or history as in a short one."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from infra.read_tables import ReadTables
 from infra.settings import Settings
 from projections import generations
 from projections.log import PROJECTED, Log
+from schemas import topics
 from schemas.answers import ConversationList, MessageList
 from schemas.ids import MAX_ID, Partition
 from schemas.requests import ListConversations, ListMessages
@@ -27,6 +29,10 @@ LONG, SHORT = CONVERSATIONS + 1, CONVERSATIONS + 2
 MESSAGES = 100_000
 PAGE = 20
 
+LISTENING = """
+SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%chat_generations%'
+"""
 FILL = f"""
 INSERT INTO {{schema}}.conversations
     SELECT n, 0, 1, 1000000 + n, now(), 1, 1, 0, 0, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL, 'x', 1, now(), n
@@ -163,3 +169,21 @@ async def test_who_is_in_no_table_is_unknown(place: Place) -> None:
     assert await place.queries.messages(999_999, BUSY, ListMessages()) is None
     assert await place.queries.last_seen(BUSY) is None
     assert (await place.queries.blocked(BUSY)).total == 0
+
+
+async def test_a_postgres_that_was_away_may_have_less_than_it_had(place: Place) -> None:
+    tables = place.queries._tables
+    following = asyncio.ensure_future(tables.live.run())
+    partition = Partition(topics.CONVERSATIONS, 0)
+    try:
+        assert not await tables.passed({partition: 7}, 0)
+        tables.stored = {partition: 7}  # as it was before a restore, say
+        assert await tables.passed({partition: 7}, 0)
+        while not (listening := await place.connection.fetch(LISTENING)):
+            await asyncio.sleep(0.01)
+        assert [row["ended"] for row in listening] == [True]
+        while tables.stored:
+            await asyncio.sleep(0.01)
+        assert not await tables.passed({partition: 7}, 0)
+    finally:
+        following.cancel()
