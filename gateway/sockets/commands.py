@@ -5,6 +5,7 @@ appended in the order they came. Outcomes come later, in the order of the log.
 """
 
 import logging
+import re
 import time
 from typing import Any, Protocol, assert_never
 
@@ -27,6 +28,7 @@ TYPING_SECONDS = 2.0
 """One `typing` for each conversation in this time goes out, the others are dropped."""
 
 _TYPES = ", ".join(FRAME_TYPES)
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class Client(Protocol):
@@ -189,7 +191,7 @@ def _frame(given: dict[str, Any]) -> ClientFrame:
 def _text(given: dict[str, Any], name: str) -> str | None:
     """Return what a frame named itself by, if it can be repeated."""
     value = given.get(name)
-    return value if isinstance(value, str) and len(value) <= 200 and value.isprintable() else None
+    return value if isinstance(value, str) and len(value) <= 200 and not _SURROGATES.search(value) else None
 
 
 def _whatever(_: Entry | None) -> None:

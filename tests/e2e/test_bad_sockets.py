@@ -96,10 +96,11 @@ async def test_a_frame_with_a_wrong_field(socket: Socket, frame: dict[str, Any],
     assert (error["code"], list(error["details"])) == ("VALIDATION_ERROR", [field])
 
 
-async def test_an_error_repeats_what_the_frame_named_itself_by(socket: Socket) -> None:
-    frame = {"type": "message", "conversation_id": UNKNOWN, "content": "x", "client_id": "c-1", "ref": "r-1"}
+@pytest.mark.parametrize(("client_id", "ref"), [("c-1", "r-1"), ("a\u00a0b", "a\nb")])
+async def test_an_error_repeats_what_the_frame_named_itself_by(socket: Socket, client_id: str, ref: str) -> None:
+    frame = {"type": "message", "conversation_id": UNKNOWN, "content": "x", "client_id": client_id, "ref": ref}
     error = await error_for(socket, json.dumps(frame))
-    assert (error["code"], error["client_id"], error["ref"]) == ("CONVERSATION_NOT_FOUND", "c-1", "r-1")
+    assert (error["code"], error["client_id"], error["ref"]) == ("CONVERSATION_NOT_FOUND", client_id, ref)
 
 
 async def test_what_is_unknown_or_another_s(system: System, socket: Socket) -> None:
