@@ -34,20 +34,19 @@ CROSS JOIN LATERAL (
 ) AS shown
 """
 # Numbers have no gaps, so the page is a range of them. $3: the first that is too new, $4: the last that is too old.
-_MESSAGES = """
+# Its JSON is put together as text: row_to_json would make a row of each first, a fifth of the statement's time.
+_MESSAGES = r"""
 SELECT c.lower_user_id, c.higher_user_id, c.last_seq AS total, (
     SELECT coalesce(string_agg(
-        CASE WHEN m.sender_id = $2 THEN row_to_json(own) ELSE row_to_json(shown) END::text, ',' ORDER BY m.seq DESC
+        '{"id":' || m.id || ',"conversation_id":' || m.conversation_id || ',"sender_id":' || m.sender_id
+        || ',"content":' || to_json(m.content) || ',"content_type":' || to_json(m.content_type)
+        || ',"created_at":' || to_char(m.created_at AT TIME ZONE 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"')
+        || ',"read_at":' || coalesce(to_char(m.read_at AT TIME ZONE 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\"'), 'null')
+        || ',"seq":' || m.seq || ',"position":"' || m.partition || ':' || m.record_offset
+        || CASE WHEN m.sender_id = $2 THEN '","client_id":' || to_json(m.client_id) || '}' ELSE '"}' END,
+        ',' ORDER BY m.seq DESC
     ), '')
     FROM {schema}.message_list AS m
-    CROSS JOIN LATERAL (
-        SELECT
-            m.id, m.conversation_id, m.sender_id, m.content, m.content_type,
-            to_char(m.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
-            to_char(m.read_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS read_at,
-            m.seq, m.partition || ':' || m.record_offset AS position
-    ) AS shown
-    CROSS JOIN LATERAL (SELECT shown.*, m.client_id) AS own
     WHERE m.conversation_id = c.id
         AND m.seq <= least(c.last_seq, $3::bigint - 1) - $5::bigint
         AND m.seq > greatest(least(c.last_seq, $3::bigint - 1) - $5::bigint - $6::bigint, $4::bigint)
