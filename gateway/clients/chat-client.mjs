@@ -19,6 +19,8 @@ const CONNECT_MILLISECONDS = 10_000;
 const SILENCE = 2.5; // heartbeat intervals without a frame after which the server is taken for gone
 const RENEWED_AFTER = 0.8; // of the time that is left to a token
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
+const MOST_BYTES = 65_536; // of a frame; the service ends the connection that brings a longer one
+const TOO_LARGE = { error: `a frame has at most ${MOST_BYTES} bytes`, code: "PAYLOAD_TOO_LARGE", details: {} };
 
 export class Refused extends Error {
   // The service refused a request; `frame` is its error, with `code` and `details`.
@@ -100,6 +102,7 @@ export class ChatClient {
     if (this.#closed) return Promise.reject(new ChatClosed(null));
     if (this.#pending.has(client_id)) return this.#pending.get(client_id).promise;
     const frame = { type: "message", conversation_id, content, client_id };
+    if (new TextEncoder().encode(JSON.stringify(frame)).length > MOST_BYTES) return Promise.reject(new Refused(TOO_LARGE));
     const pending = { frame };
     pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
     this.#pending.set(client_id, pending);

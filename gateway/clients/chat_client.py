@@ -46,6 +46,11 @@ RENEWED_AFTER = 0.8
 
 RETRIED = frozenset({"RATE_LIMITED", "SERVICE_UNAVAILABLE"})
 
+MOST_BYTES = 65_536
+"""Of a frame; the service ends the connection that brings a longer one."""
+
+TOO_LARGE: Frame = {"error": f"a frame has at most {MOST_BYTES} bytes", "code": "PAYLOAD_TOO_LARGE", "details": {}}
+
 
 class ChatClosed(Exception):
     """The connection has ended for good; `code` is the server's close code, or None when the application closed it."""
@@ -119,12 +124,18 @@ class Outbox:
         return client_id in self._pending
 
     def put(self, conversation_id: int, content: str, client_id: str) -> asyncio.Future[Frame]:
-        """Put a message in line; the future gets its ack, Refused, or ChatClosed. Raises ChatClosed after the end."""
+        """Put a message in line; the future gets its ack, Refused, or ChatClosed.
+
+        Raises ChatClosed after the end, and Refused if no frame is long enough for the message.
+        """
         if self._closed is not None:
             raise ChatClosed(self._closed.code)
         frame = {"type": "message", "conversation_id": conversation_id, "content": content, "client_id": client_id}
+        text = json.dumps(frame)
+        if len(text) > MOST_BYTES:  # it is ASCII
+            raise Refused(TOO_LARGE)
         outcome: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._pending[client_id] = _Pending(conversation_id, content, json.dumps(frame), outcome)
+        self._pending[client_id] = _Pending(conversation_id, content, text, outcome)
         self._line.append(self._pending[client_id])
         self._more.set()
         return outcome

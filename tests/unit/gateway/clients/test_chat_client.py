@@ -266,6 +266,18 @@ async def test_what_no_frame_can_hold_is_the_senders_fault(server: Server, chat:
     assert (await sending)["message_id"] == 1
 
 
+async def test_a_message_that_no_frame_is_long_enough_for_is_refused_and_not_kept() -> None:
+    outbox = Outbox()
+    around = {"type": "message", "conversation_id": 7, "content": "", "client_id": "c"}
+    longest = "x" * (65_536 - len(json.dumps(around)))
+    with pytest.raises(Refused) as refused:
+        outbox.put(7, longest + "x", "c")
+    assert refused.value.code == "PAYLOAD_TOO_LARGE"
+    assert "c" not in outbox
+    outbox.put(7, longest, "c")
+    assert "c" in outbox
+
+
 async def test_a_refusal_is_raised(server: Server, chat: ChatClient) -> None:
     link = await server.link()
     await link.connected("first")
