@@ -124,8 +124,10 @@ export class ChatClient {
     this.#tell({ type: online ? "online" : "offline" });
   }
 
-  // Go on with a fresh token of the same user, without a new connection. A token that is a function needs no such call.
+  // Go on with a fresh token of the same user, without a new connection, and on later ones. A token that is a function
+  // needs no such call.
   renew(token) {
+    if (typeof this.#token !== "function") this.#token = token;
     this.#tell({ type: "auth", token });
   }
 
@@ -161,7 +163,10 @@ export class ChatClient {
   }
 
   async #freshToken() {
-    return typeof this.#token === "function" ? this.#token() : this.#token;
+    if (typeof this.#token !== "function") return this.#token;
+    const token = await this.#token();
+    if (typeof token !== "string") throw new Error("no token");
+    return token;
   }
 
   // Take the connection for lost if nothing comes within this time.

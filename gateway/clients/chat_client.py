@@ -282,7 +282,9 @@ class ChatClient:
         await self._tell({"type": "online" if online else "offline"})
 
     async def renew(self, token: str) -> None:
-        """Go on with a fresh token of the same user; where `token` is a function this is done by itself."""
+        """Go on with a fresh token of the same user, on later connections too; a function is asked by itself."""
+        if isinstance(self._token, str):
+            self._token = token
         await self._tell({"type": "auth", "token": token})
 
     async def _tell(self, frame: Frame) -> None:

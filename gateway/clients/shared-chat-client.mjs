@@ -14,6 +14,7 @@ const KINDS =
 
 export class SharedChatClient {
   #open;
+  #token;
   #channel;
   #locks;
   #name;
@@ -28,7 +29,8 @@ export class SharedChatClient {
   #closed = false;
 
   constructor(url, token, { name, locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel, ...options }) {
-    this.#open = (state) => new ChatClient(url, token, { ...options, state });
+    this.#token = token;
+    this.#open = (state) => new ChatClient(url, this.#token, { ...options, state });
     this.#name = `chat:${name}`;
     this.#locks = locks;
     this.#channel = new Channel(this.#name);
@@ -87,8 +89,9 @@ export class SharedChatClient {
     this.#ask("show", online);
   }
 
+  // All tabs take note: each may be the next one with the socket.
   renew(token) {
-    this.#ask("renew", token);
+    if (!this.#closed) this.#tell({ token });
   }
 
   #ask(call, ...args) {
@@ -147,7 +150,11 @@ export class SharedChatClient {
     }
   }
 
-  #take({ frame, state, unsent, refused, closed }) {
+  #take({ frame, state, token, unsent, refused, closed }) {
+    if (token !== undefined) {
+      if (typeof this.#token !== "function") this.#token = token;
+      this.#client?.renew(token);
+    }
     if (state) this.#state = state;
     if (frame) this.#deliver(frame);
     if (this.#waiting.has(unsent)) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { ChatClient, Refused } from "../../../../gateway/clients/chat-client.mjs";
+import { SharedChatClient } from "../../../../gateway/clients/shared-chat-client.mjs";
 
 Math.random = () => 0; // they come back at once
 const timeout = 10_000;
@@ -54,11 +55,80 @@ class Service {
   }
 }
 
+const pause = (milliseconds = 10) => new Promise((done) => setTimeout(done, milliseconds));
+
 function open(t, service, token = "a token") {
   const chat = new ChatClient("ws://chat", token, { WebSocket: service.WebSocket });
   t.after(() => chat.close());
   chat.start();
   return chat;
+}
+
+// What browsers have: a lock that is held until it is released, and a channel. A tab that is `deaf` hears later.
+class Browser {
+  #queue = [];
+  #held = false;
+  #channels = new Set();
+
+  constructor(service) {
+    const browser = this;
+    this.service = service;
+    this.locks = {
+      request(_, work) {
+        browser.#queue.push(work);
+        queueMicrotask(() => browser.#next());
+      },
+    };
+    this.Channel = class {
+      #unheard = [];
+      #deaf = false;
+
+      constructor() {
+        browser.#channels.add(this);
+        browser.last = this;
+      }
+
+      postMessage(data) {
+        for (const other of browser.#channels) if (other !== this) other.#hear(structuredClone(data));
+      }
+
+      close() {
+        browser.#channels.delete(this);
+      }
+
+      set deaf(deaf) {
+        this.#deaf = deaf;
+        this.#deliver();
+      }
+
+      #hear(data) {
+        this.#unheard.push(data);
+        queueMicrotask(() => this.#deliver());
+      }
+
+      #deliver() {
+        while (!this.#deaf && browser.#channels.has(this) && this.#unheard.length) this.onmessage({ data: this.#unheard.shift() });
+      }
+    };
+  }
+
+  #next() {
+    if (this.#held || this.#queue.length === 0) return;
+    this.#held = true;
+    this.#queue.shift()().then(() => {
+      this.#held = false;
+      this.#next();
+    });
+  }
+
+  // A tab; `channel` is how it hears the others.
+  tab(t, token = "a token") {
+    const { locks, Channel } = this;
+    const chat = new SharedChatClient("ws://chat", token, { name: "ada", locks, Channel, WebSocket: this.service.WebSocket });
+    t.after(() => chat.close());
+    chat.start();
+    return Object.assign(chat, { channel: this.last });
+  }
 }
 
 test("a message that no frame is long enough for is refused, and the others go on", { timeout }, async (t) => {
@@ -73,4 +143,38 @@ test("a message that no frame is long enough for is refused, and the others go o
   assert.equal(link.sent.length, 1);
   link.tell({ type: "ack", client_id: "c", message_id: 1 });
   assert.equal((await sent).content, longest);
+});
+
+test("a text that was renewed holds for later connections too", { timeout }, async (t) => {
+  const service = new Service();
+  const chat = open(t, service);
+  const link = await service.link();
+  link.connected();
+  chat.renew("a fresh token");
+  assert.deepEqual(link.sent, [{ type: "auth", token: "a fresh token" }]);
+  link.lose(1001);
+  assert.equal((await service.link()).query.get("token"), "a fresh token");
+});
+
+test("a text that one tab renews holds for the next one with the socket, and for the one that has it", { timeout }, async (t) => {
+  const service = new Service();
+  const browser = new Browser(service);
+  const [first, second] = [browser.tab(t), browser.tab(t)];
+  const link = await service.link();
+  link.connected();
+  second.renew("a fresh token");
+  await pause();
+  assert.deepEqual(link.sent, [{ type: "auth", token: "a fresh token" }]);
+  first.renew("a fresher token");
+  await pause();
+  assert.deepEqual(link.sent.slice(1), [{ type: "auth", token: "a fresher token" }]);
+  first.close();
+  assert.equal((await service.link()).query.get("token"), "a fresher token");
+});
+
+test("a function that has no token is asked again", { timeout }, async (t) => {
+  const service = new Service();
+  const given = [undefined, null, "a token"];
+  open(t, service, () => given.shift());
+  assert.equal((await service.link()).query.get("token"), "a token");
 });

@@ -412,6 +412,16 @@ async def test_a_token_is_renewed_over_the_socket_before_it_expires(server: Serv
         assert link.query["token"] == [given[0]]
 
 
+async def test_a_text_that_was_renewed_holds_for_later_connections_too(server: Server, chat: ChatClient) -> None:
+    link = await server.link()
+    await link.connected("first")
+    await chat.online.wait()
+    await chat.renew("a fresh token")
+    assert await link.asked() == {"type": "auth", "token": "a fresh token"}
+    await link.close(1001)
+    assert (await server.link()).query["token"] == ["a fresh token"]
+
+
 async def test_who_hides_stays_hidden_on_later_connections_and_in_later_clients(server: Server) -> None:
     async with ChatClient(server.url, "a token") as chat:
         link = await server.link()
