@@ -186,9 +186,10 @@ export class ChatClient {
     if (this.#connectedAt !== null) {
       if (Date.now() - this.#connectedAt > this.#pause) this.#pause = FIRST_PAUSE;
       this.#connectedAt = null;
+      const attempt = this.#attempt;
       this.#call({ type: "disconnected", code });
+      if (this.#closed || attempt !== this.#attempt) return; // a handler has closed, and may have begun again
     }
-    if (this.#closed) return;
     if (FINAL_CODES.has(code)) this.#giveUp(code);
     else this.#later();
   }

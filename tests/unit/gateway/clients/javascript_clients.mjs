@@ -48,6 +48,10 @@ class Service {
     };
   }
 
+  get left() {
+    return this.#links.length;
+  }
+
   // Wait for the next connection.
   async link() {
     if (this.#links.length === 0) await new Promise((done) => this.#waiting.push(done));
@@ -178,3 +182,25 @@ test("a function that has no token is asked again", { timeout }, async (t) => {
   open(t, service, () => given.shift());
   assert.equal((await service.link()).query.get("token"), "a token");
 });
+
+for (const code of [1001, 4401]) {
+  test(`who closes and begins again when he hears of ${code} has one socket`, { timeout }, async (t) => {
+    const service = new Service();
+    const chat = open(t, service);
+    const told = [];
+    chat.on("disconnected", () => {
+      chat.close();
+      chat.start();
+    });
+    chat.on("message", (message) => told.push(message.message_id));
+    const link = await service.link();
+    link.connected();
+    link.lose(code);
+    const again = await service.link();
+    again.connected();
+    await pause();
+    assert.equal(service.left, 0);
+    again.tell({ type: "message", message_id: 1 });
+    assert.deepEqual(told, [1]);
+  });
+}
