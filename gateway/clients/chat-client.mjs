@@ -154,7 +154,10 @@ export class ChatClient {
       if (socket !== this.#socket) return;
       this.#expect(this.#silence);
       const received = JSON.parse(data);
-      for (const frame of Array.isArray(received) ? received : [received]) this.#take(frame, token);
+      for (const frame of Array.isArray(received) ? received : [received]) {
+        if (socket !== this.#socket) break; // a handler has closed
+        this.#take(frame, token);
+      }
     };
     socket.onclose = ({ code }) => {
       if (socket === this.#socket) this.#lost(code);
@@ -203,6 +206,7 @@ export class ChatClient {
   }
 
   #giveUp(code) {
+    if (this.#closed) return;
     this.#closed = true;
     this.#connectedAt = null;
     for (const timer of [this.#watch, this.#again, this.#renewal, ...this.#held.values()]) clearTimeout(timer);

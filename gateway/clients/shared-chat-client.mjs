@@ -57,6 +57,7 @@ export class SharedChatClient {
 
   // Leave; the other tabs go on.
   close() {
+    if (this.#closed) return;
     this.#closed = true;
     const client = this.#client;
     this.#client = null;

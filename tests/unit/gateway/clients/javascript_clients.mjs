@@ -204,3 +204,31 @@ for (const code of [1001, 4401]) {
     assert.deepEqual(told, [1]);
   });
 }
+
+test("when a handler has closed it is told nothing more", { timeout }, async (t) => {
+  const service = new Service();
+  const chat = open(t, service);
+  const told = [];
+  chat.on("message", (message) => {
+    told.push(message.message_id);
+    chat.close();
+  });
+  const link = await service.link();
+  link.connected();
+  link.tell({ type: "message", message_id: 1, position: "0:1" }, { type: "message", message_id: 2, position: "0:2" });
+  assert.deepEqual(told, [1]);
+  assert.deepEqual(chat.state.positions, { 0: 1 });
+});
+
+test("a handler of the close may close", { timeout }, async (t) => {
+  const service = new Service();
+  for (const chat of [open(t, service), new Browser(service).tab(t)]) {
+    let closed = 0;
+    chat.on("closed", () => {
+      closed++;
+      chat.close();
+    });
+    chat.close();
+    assert.equal(closed, 1);
+  }
+});
