@@ -20,6 +20,7 @@ export class SharedChatClient {
   #name;
   #handlers = new Map();
   #waiting = new Map(); // this tab's sends, by client_id
+  #hide = null; // what this tab's `show` asked for, until the tab with the socket says that it is so
   #seen = new Map(); // of each partition the highest offset that this tab was told
   #client = null; // only in the tab that has the socket
   #state = null;
@@ -87,6 +88,7 @@ export class SharedChatClient {
   }
 
   show(online) {
+    this.#hide = !online;
     this.#ask("show", online);
   }
 
@@ -129,8 +131,9 @@ export class SharedChatClient {
     this.#askAgain();
   }
 
-  // The last tab may have gone before it asked: the same client_id makes one message of it.
+  // Perhaps nobody heard it, or the last tab has gone before it asked: the same client_id makes one message of it.
   #askAgain() {
+    if (this.#hide !== null) this.#ask("show", !this.#hide);
     for (const { args } of this.#waiting.values()) this.#ask("send", ...args);
   }
 
@@ -156,7 +159,10 @@ export class SharedChatClient {
       if (typeof this.#token !== "function") this.#token = token;
       this.#client?.renew(token);
     }
-    if (state) this.#state = state;
+    if (state) {
+      this.#state = state;
+      if (state.hidden === this.#hide) this.#hide = null;
+    }
     if (frame) this.#deliver(frame);
     if (this.#waiting.has(unsent)) {
       const { reject } = this.#waiting.get(unsent);

@@ -15,7 +15,7 @@ class Service {
   constructor() {
     const service = this;
     this.WebSocket = class {
-      readyState = 1;
+      readyState = 0;
       sent = [];
 
       constructor(url) {
@@ -37,6 +37,7 @@ class Service {
       }
 
       connected() {
+        this.readyState = 1;
         const server_time = new Date(Date.now()).toISOString();
         this.tell({ type: "connected", user_id: 1, cursor: "c", heartbeat_seconds: 20, server_time, resumed: false });
       }
@@ -231,4 +232,28 @@ test("a handler of the close may close", { timeout }, async (t) => {
     chat.close();
     assert.equal(closed, 1);
   }
+});
+
+test("who hides while no tab has the socket is hidden", { timeout }, async (t) => {
+  const service = new Service();
+  const browser = new Browser(service);
+  const first = browser.tab(t);
+  first.show(false);
+  const link = await service.link();
+  link.connected();
+  assert.deepEqual(link.sent, [{ type: "offline" }]);
+  const [, third] = [browser.tab(t), browser.tab(t)];
+  first.show(true);
+  await pause();
+  first.close();
+  third.show(false);
+  const next = await service.link();
+  await pause();
+  next.connected();
+  assert.deepEqual(next.sent, [{ type: "offline" }]);
+  third.close();
+  const fourth = browser.tab(t);
+  fourth.show(true);
+  await pause();
+  assert.deepEqual(next.sent.slice(1), [{ type: "online" }]);
 });
