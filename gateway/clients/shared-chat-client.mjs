@@ -71,12 +71,13 @@ export class SharedChatClient {
   }
 
   send(conversation_id, content, client_id = crypto.randomUUID()) {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(new ChatClosed(null));
-      const args = [conversation_id, content, client_id];
-      this.#waiting.set(client_id, { args, resolve, reject });
-      this.#ask("send", ...args);
-    });
+    if (this.#closed) return Promise.reject(new ChatClosed(null));
+    if (this.#waiting.has(client_id)) return this.#waiting.get(client_id).promise;
+    const waiting = { args: [conversation_id, content, client_id] };
+    waiting.promise = new Promise((resolve, reject) => Object.assign(waiting, { resolve, reject }));
+    this.#waiting.set(client_id, waiting);
+    this.#ask("send", ...waiting.args);
+    return waiting.promise;
   }
 
   read(message_id) {

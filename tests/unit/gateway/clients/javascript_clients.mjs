@@ -257,3 +257,14 @@ test("who hides while no tab has the socket is hidden", { timeout }, async (t) =
   await pause();
   assert.deepEqual(next.sent.slice(1), [{ type: "online" }]);
 });
+
+test("what is sent twice under one client_id is one message for both", { timeout }, async (t) => {
+  const service = new Service();
+  const chat = new Browser(service).tab(t);
+  const link = await service.link();
+  link.connected();
+  const sending = [chat.send(7, "hello", "c"), chat.send(7, "hello", "c")];
+  assert.equal(link.sent.length, 1);
+  link.tell({ type: "ack", client_id: "c", message_id: 1 });
+  for (const sent of sending) assert.equal((await sent).message_id, 1);
+});
