@@ -187,7 +187,7 @@ export class ChatClient {
     clearTimeout(this.#watch);
     clearTimeout(this.#renewal);
     if (this.#connectedAt !== null) {
-      if (Date.now() - this.#connectedAt > this.#pause) this.#pause = FIRST_PAUSE;
+      if (performance.now() - this.#connectedAt > this.#pause) this.#pause = FIRST_PAUSE;
       this.#connectedAt = null;
       const attempt = this.#attempt;
       this.#call({ type: "disconnected", code });
@@ -268,17 +268,20 @@ export class ChatClient {
   #connected(frame, token) {
     this.#silence = SILENCE * frame.heartbeat_seconds * 1000;
     this.#expect(this.#silence);
-    this.#connectedAt = Date.now();
+    this.#connectedAt = performance.now();
     if (this.#hidden) this.show(false);
-    if (typeof this.#token === "function") this.#renewBefore(expiry(token), Date.parse(frame.server_time) - Date.now());
+    if (typeof this.#token === "function") {
+      this.#renewBefore(expiry(token), Date.parse(frame.server_time) - performance.now());
+    }
     for (const { frame: pending } of this.#pending.values()) this.#submit(pending);
     this.#call(frame);
   }
 
-  // Ask for a fresh token before this one expires, by the server's clock, and go on with it.
+  // Ask for a fresh token before this one expires, and go on with it. `ahead`: of the server's time before ours, which
+  // counts on whatever is done to the clock.
   #renewBefore(expires, ahead) {
     if (expires === null) return;
-    const pause = Math.max(1_000, RENEWED_AFTER * (expires - ahead - Date.now()));
+    const pause = Math.max(1_000, RENEWED_AFTER * (expires - ahead - performance.now()));
     const socket = this.#socket;
     const renew = async () => {
       const token = await this.#freshToken().catch(() => null);

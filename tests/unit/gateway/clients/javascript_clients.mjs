@@ -38,7 +38,7 @@ class Service {
 
       connected() {
         this.readyState = 1;
-        const server_time = new Date(Date.now()).toISOString();
+        const server_time = new Date().toISOString();
         this.tell({ type: "connected", user_id: 1, cursor: "c", heartbeat_seconds: 20, server_time, resumed: false });
       }
 
@@ -267,4 +267,28 @@ test("what is sent twice under one client_id is one message for both", { timeout
   assert.equal(link.sent.length, 1);
   link.tell({ type: "ack", client_id: "c", message_id: 1 });
   for (const sent of sending) assert.equal((await sent).message_id, 1);
+});
+
+test("what is done to the clock changes no pause", { timeout }, async (t) => {
+  const service = new Service();
+  const timers = [];
+  const now = Date.now;
+  let ahead = 0;
+  t.mock.method(Date, "now", () => now() + ahead);
+  t.mock.method(Math, "random", () => 1);
+  open(t, service, () => `.${btoa(JSON.stringify({ exp: now() / 1_000 + 1_000 }))}.`);
+  const link = await service.link();
+  t.mock.method(globalThis, "setTimeout", (work, milliseconds) => timers.push({ work, seconds: Math.round(milliseconds / 1_000) }));
+  link.connected();
+  assert.equal(timers.at(-1).seconds, 800, "of the 1000 that a token is good for");
+  ahead += 3_600_000;
+  await timers.at(-1).work();
+  assert.equal(timers.at(-1).seconds, 800);
+  link.lose(1001);
+  timers.at(-1).work();
+  const again = await service.link();
+  again.connected();
+  ahead += 3_600_000;
+  again.lose(1001);
+  assert.equal(timers.at(-1).seconds, 2, "since the connection did not hold");
 });
