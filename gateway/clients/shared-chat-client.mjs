@@ -27,6 +27,7 @@ export class SharedChatClient {
   #user = null;
   #release = null;
   #started = false;
+  #ended = false; // the connection has, for good, until a tab begins again
   #closed = false;
 
   constructor(url, token, { name, locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel, ...options }) {
@@ -43,9 +44,10 @@ export class SharedChatClient {
     this.#handlers.set(kind, [...(this.#handlers.get(kind) ?? []), handler]);
   }
 
-  // Take part; also again, after the connection has ended for good.
+  // Take part; also begin again, after the connection has ended for good. After `close` make a new one.
   start() {
-    if (this.#started) return this.#ask("start");
+    if (this.#closed) return;
+    if (this.#started) return this.#tell({ begins: true });
     this.#started = true;
     this.#channel.postMessage({ asks: "state" });
     this.#locks.request(this.#name, async () => {
@@ -127,7 +129,7 @@ export class SharedChatClient {
         this.#tell({ frame: told, state: client.state });
       });
     }
-    client.start();
+    if (!this.#ended) client.start();
     this.#channel.postMessage({ leads: true });
     this.#askAgain();
   }
@@ -155,7 +157,11 @@ export class SharedChatClient {
     }
   }
 
-  #take({ frame, state, token, unsent, refused, closed }) {
+  #take({ frame, state, token, begins, unsent, refused, closed }) {
+    if (begins) {
+      this.#ended = false;
+      this.#client?.start();
+    }
     if (token !== undefined) {
       if (typeof this.#token !== "function") this.#token = token;
       this.#client?.renew(token);
@@ -164,7 +170,10 @@ export class SharedChatClient {
       this.#state = state;
       if (state.hidden === this.#hide) this.#hide = null;
     }
-    if (frame) this.#deliver(frame);
+    if (frame) {
+      this.#ended = frame.type === "closed";
+      this.#deliver(frame);
+    }
     if (this.#waiting.has(unsent)) {
       const { reject } = this.#waiting.get(unsent);
       this.#waiting.delete(unsent);

@@ -1,7 +1,7 @@
 // Tests of the JavaScript clients, for Node's own runner. Run by test_javascript_clients.py.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ChatClient, Refused } from "../../../../gateway/clients/chat-client.mjs";
+import { ChatClient, ChatClosed, Refused } from "../../../../gateway/clients/chat-client.mjs";
 import { SharedChatClient } from "../../../../gateway/clients/shared-chat-client.mjs";
 
 Math.random = () => 0; // they come back at once
@@ -94,6 +94,7 @@ class Browser {
       }
 
       postMessage(data) {
+        if (!browser.#channels.has(this)) throw new Error("it is closed");
         for (const other of browser.#channels) if (other !== this) other.#hear(structuredClone(data));
       }
 
@@ -291,4 +292,43 @@ test("what is done to the clock changes no pause", { timeout }, async (t) => {
   ahead += 3_600_000;
   again.lose(1001);
   assert.equal(timers.at(-1).seconds, 2, "since the connection did not hold");
+});
+
+test("what has ended for good begins again when a tab says so, and not when another tab closes", { timeout }, async (t) => {
+  const service = new Service();
+  const browser = new Browser(service);
+  const tabs = [browser.tab(t), browser.tab(t), browser.tab(t)];
+  let closed = 0;
+  for (const tab of tabs) tab.on("closed", ({ code }) => (closed += code === 4401));
+  const link = await service.link();
+  link.connected();
+  link.lose(4401);
+  await pause();
+  assert.equal(closed, 3);
+  tabs[0].close();
+  await pause();
+  assert.equal(service.left, 0);
+  await assert.rejects(tabs[2].send(7, "hello"), ChatClosed);
+  tabs[2].start();
+  const again = await service.link();
+  again.connected();
+  await pause();
+  tabs[1].close();
+  (await service.link()).connected();
+});
+
+test("a tab that has closed begins nothing", { timeout }, async (t) => {
+  const service = new Service();
+  const browser = new Browser(service);
+  const [, second] = [browser.tab(t), browser.tab(t)];
+  const link = await service.link();
+  second.close();
+  second.start();
+  link.lose(4401);
+  await pause();
+  const third = new SharedChatClient("ws://chat", "a token", { ...browser, name: "ada" });
+  third.close();
+  third.start();
+  await pause();
+  assert.equal(service.left, 0);
 });
