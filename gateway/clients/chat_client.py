@@ -11,6 +11,7 @@ give them back on reconnecting, send what was not acknowledged again under the s
 
 import asyncio
 import base64
+import functools
 import inspect
 import json
 import logging
@@ -173,6 +174,10 @@ class Outbox:
                 seconds, self._release, pending.conversation_id
             )
 
+    @property
+    def closed(self) -> bool:
+        return self._closed is not None
+
     def give_up(self, code: int | None) -> None:
         """Tell all who wait, and who come later, that the connection has ended for good."""
         self._closed = self._closed or ChatClosed(code)
@@ -211,6 +216,7 @@ class ChatClient:
         self._outbox.give_up(None)  # until it is started
         self._connection: ClientConnection | None = None
         self._running: asyncio.Task[None] | None = None
+        self._again = False
         self._alongside: list[asyncio.Task[None]] = []
         self._since = 0.0
         self._silence = 50.0
@@ -234,14 +240,25 @@ class ChatClient:
         self._handlers[kind].append(handler)
 
     def start(self) -> None:
-        """Begin to connect, and to connect again whenever the connection is lost."""
+        """Begin to connect, and to connect again whenever the connection is lost.
+
+        Also again, after it has ended for good. Within a handler that hears of the end: when all are done.
+        """
         if self._running is None or self._running.done():
-            self._outbox = outbox = Outbox()
+            self._again, self._outbox = False, Outbox()
             self._running = asyncio.get_running_loop().create_task(self._run())
-            self._running.add_done_callback(lambda _: outbox.give_up(None))
+            self._running.add_done_callback(functools.partial(self._ended, self._outbox))
+        else:
+            self._again = self._outbox.closed or self._running.cancelling() > 0
+
+    def _ended(self, outbox: Outbox, run: asyncio.Task[None]) -> None:
+        outbox.give_up(None)
+        if self._again and (run.cancelled() or isinstance(run.exception(), ChatClosed)):
+            self.start()
 
     async def close(self) -> None:
         """End the connection for good. Within a handler: as soon as it waits for something."""
+        self._again = False
         if self._running is not None:
             self._running.cancel()
             if self._running is not asyncio.current_task():
@@ -249,11 +266,11 @@ class ChatClient:
 
     async def wait_closed(self) -> None:
         """Wait until the connection has ended for good; ChatClosed, or what a handler raised, says why."""
-        if self._running is not None:
-            await asyncio.wait([self._running])
-            if self._running.cancelled():
+        if (running := self._running) is not None:
+            await asyncio.wait([running])
+            if running.cancelled():
                 raise ChatClosed(None)
-            self._running.result()
+            running.result()
 
     async def send(self, conversation_id: int, content: str, *, client_id: str | None = None) -> Frame:
         """Send a message and wait until it is in the log, however often the connection is lost meanwhile.

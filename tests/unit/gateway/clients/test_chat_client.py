@@ -128,6 +128,51 @@ async def test_after_these_codes_it_stays_away_and_says_so(server: Server, chat:
     assert (await server.link()).query["cursor"] == ["first"]
 
 
+async def test_a_handler_of_the_end_may_begin_again(server: Server, chat: ChatClient) -> None:
+    chat.on("closed", lambda _: chat.start())
+    link = await server.link()
+    await link.connected("first")
+    waiting = asyncio.ensure_future(chat.wait_closed())
+    for cursor in ("second", "third"):
+        await link.close(4401)
+        link = await server.link()
+        await link.connected(cursor)
+    with pytest.raises(ChatClosed):
+        await waiting
+    await chat.online.wait()
+    sending = asyncio.ensure_future(chat.send(7, "hello"))
+    await link.ack(await link.asked(), 1)
+    assert (await sending)["message_id"] == 1
+
+
+async def test_a_handler_may_close_and_begin_again_and_who_closes_meanwhile_has_the_last_word(
+    server: Server, chat: ChatClient
+) -> None:
+    at_it = asyncio.Event()
+
+    async def again(_: Frame) -> None:
+        await chat.close()
+        chat.start()
+
+    async def wait(_: Frame) -> None:
+        chat.start()
+        at_it.set()
+        await asyncio.Event().wait()
+
+    chat.on("message", again)
+    chat.on("closed", wait)
+    link = await server.link()
+    await link.connected("first")
+    await link.message(1)
+    link = await server.link()
+    await link.connected("second")
+    await link.close(4401)
+    await at_it.wait()
+    await chat.close()
+    with pytest.raises(ChatClosed):
+        await chat.wait_closed()
+
+
 @pytest.mark.parametrize("code", [1001, 1011, 4408, 4413])
 async def test_after_any_other_it_comes_back(server: Server, chat: ChatClient, code: int) -> None:
     lost: list[Frame] = []
