@@ -102,7 +102,8 @@ export class ChatClient {
     if (this.#closed) return Promise.reject(new ChatClosed(null));
     if (this.#pending.has(client_id)) return this.#pending.get(client_id).promise;
     const frame = { type: "message", conversation_id, content, client_id };
-    if (new TextEncoder().encode(JSON.stringify(frame)).length > MOST_BYTES) return Promise.reject(new Refused(TOO_LARGE));
+    const bytes = new TextEncoder().encode(JSON.stringify(frame)).length;
+    if (bytes > MOST_BYTES) return Promise.reject(new Refused(TOO_LARGE));
     const pending = { frame };
     pending.promise = new Promise((resolve, reject) => Object.assign(pending, { resolve, reject }));
     this.#pending.set(client_id, pending);

@@ -23,6 +23,7 @@ export class SharedChatClient {
   #hide = null; // what this tab's `show` asked for, until the tab with the socket says that it is so
   #seen = new Map(); // of each partition the highest offset that this tab was told
   #client = null; // only in the tab that has the socket
+  #leader = null; // what the tab with the socket, the last that this tab heard of, calls itself
   #state = null;
   #user = null;
   #release = null;
@@ -102,7 +103,7 @@ export class SharedChatClient {
 
   #ask(call, ...args) {
     if (this.#client) this.#run(call, args);
-    else if (!this.#closed) this.#channel.postMessage({ call, args });
+    else if (!this.#closed) this.#channel.postMessage({ call, args, leader: this.#leader });
   }
 
   // Of the tab with the socket: do what was asked. That a message was taken is told by `ack`, in order with the rest.
@@ -121,6 +122,7 @@ export class SharedChatClient {
   #lead() {
     const client = this.#open(this.#state);
     this.#client = client;
+    this.#leader = crypto.randomUUID();
     for (const kind of KINDS.split(" ")) {
       client.on(kind, (frame) => {
         if (client !== this.#client) return;
@@ -130,7 +132,7 @@ export class SharedChatClient {
       });
     }
     if (!this.#ended) client.start();
-    this.#channel.postMessage({ leads: true });
+    this.#channel.postMessage({ leads: this.#leader });
     this.#askAgain();
   }
 
@@ -147,14 +149,22 @@ export class SharedChatClient {
 
   #hear(data) {
     if (data.call !== undefined) {
-      if (this.#client) this.#run(data.call, data.args);
+      if (this.#client) this.#asked(data);
     } else if (data.asks) {
-      if (this.#client) this.#channel.postMessage({ state: this.#client.state });
-    } else if (data.leads) {
-      this.#askAgain();
+      if (this.#client) this.#channel.postMessage({ leads: this.#leader, state: this.#client.state });
     } else {
       this.#take(data);
+      if (data.leads !== undefined && data.leads !== this.#leader && !this.#client) {
+        this.#leader = data.leads;
+        this.#askAgain();
+      }
     }
+  }
+
+  // A tab that does not know yet that this one leads sends all that it waits for again, in order, when it does.
+  #asked({ call, args, leader }) {
+    if (call === "send" && leader !== this.#leader) this.#channel.postMessage({ leads: this.#leader });
+    else this.#run(call, args);
   }
 
   #take({ frame, state, token, begins, unsent, refused, closed }) {
