@@ -43,11 +43,16 @@ second.on("message", ({ seq }) => received.push(seq));
 first.start();
 second.start();
 alice.start();
+const failure = new Error("a handler that fails");
 alice.on("message", () => {
-  throw new Error("a handler that fails");
+  throw failure;
 });
 const uncaught = [];
-process.on("uncaughtException", (error) => uncaught.push(error.message));
+process.on("uncaughtException", (error) => {
+  if (error === failure) return uncaught.push(error.message);
+  console.error(error);
+  process.exit(1);
+});
 const acks = [];
 for (let number = 1; number <= count; number++) {
   acks.push((await alice.send(conversation, `message ${number}`)).seq);

@@ -1,6 +1,7 @@
 """The JavaScript clients against a real edge, in Node: one resumes and sends once, the other is shared between tabs."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -38,8 +39,14 @@ async def test_what_two_users_say_arrives_once_and_in_order_whatever_is_cut(modu
             *("node", "--experimental-websocket", "--no-warnings", str(SCRIPT), json.dumps(given)),
             stdout=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            printed, _ = await node.communicate()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                printed, _ = await node.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                node.kill()
+            await node.wait()
+    assert node.returncode == 0
     told = json.loads(printed)
     assert told["acks"] == told["received"] == list(range(1, COUNT + 1))
     assert told["reply"] == COUNT + 1
