@@ -78,7 +78,8 @@ class Admission:
         match entry.event:
             case ConnectionOpened(replaces=int(replaced)) as event:
                 client = self._clients.get(replaced)
-                if client is not None and client.user_id == event.user_id:
+                # What is replaced comes from the client, who may name the very socket that it is about to get.
+                if client is not None and client.user_id == event.user_id and replaced != event.socket_id:
                     client.replaced()
             case EdgeBeat(boot=self._edge.boot):
                 if self._heard is not None and entry.timestamp - self._heard > SILENCE_SECONDS * 1_000:

@@ -106,8 +106,12 @@ class Wire(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(pieces))
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye; the connection ends when the peer answers, or is cut off."""
+        """Say goodbye; the connection ends when the peer answers, or is cut off. Before it is open it is only cut."""
         if self.gone:
+            return
+        if not self.handshake_complete:
+            self.answered()
+            self.transport.abort()
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.send_close(code, reason)
@@ -119,7 +123,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def answered(self) -> None:
-        """Take note that the handshake ended with an answer by HTTP, which uvicorn itself forgets."""
+        """Take note that the handshake is over without a socket, which uvicorn itself forgets."""
         self.handshake_complete = True
 
     def forget_handshake(self) -> None:

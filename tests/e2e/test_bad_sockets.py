@@ -216,6 +216,21 @@ async def test_a_sixth_socket_is_refused_and_the_five_stay(system: System) -> No
             await first.until("pong", ref="still here")
 
 
+async def test_a_cursor_that_names_the_socket_to_come_harms_nobody(system: System) -> None:
+    url = f"{system.ws_url}?token={system.token(new_user())}"
+    async with connect(url) as first:
+        socket_id, _, positions = json.loads(await first.recv())["cursor"].partition(".")
+        for _ in range(3):
+            socket_id = f"{int(socket_id, 16) + 1:x}"
+            async with connect(f"{url}&cursor={socket_id}.{positions}") as again:
+                connected = json.loads(await again.recv())
+                assert connected["resumed"] is True
+                assert connected["cursor"].partition(".")[0] == socket_id, "it was not the next one"
+        await first.send(json.dumps({"type": "ping", "ref": "still here"}))
+        while json.loads(await first.recv()).get("ref") != "still here":
+            pass
+
+
 async def test_a_get_of_the_socket_s_path_is_no_page(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.url) as http:
         response = await http.get("/chat/connect")

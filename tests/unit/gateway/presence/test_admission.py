@@ -98,6 +98,12 @@ async def test_nobody_replaces_the_socket_of_another_user(world: World) -> None:
     assert not old.was_replaced
 
 
+async def test_a_socket_does_not_replace_itself(world: World) -> None:
+    client = Client(10)
+    await world.admission.open(client, 10)
+    assert not client.was_replaced
+
+
 async def test_without_the_log_nobody_is_admitted(world: World) -> None:
     world.log.away = True
     with pytest.raises(Unavailable):

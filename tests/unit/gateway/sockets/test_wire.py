@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
+from gateway.sockets.connecting import accept
 from gateway.sockets.wire import KEY, MOST_FRAGMENTS, Wire
 from schemas.validation import MAX_BYTES
 from tests.support.live_parts import settle
@@ -70,8 +71,8 @@ class World:
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["extensions"][KEY]["wire"] is self.wire
         await receive()
-        await send({"type": "websocket.accept"})
-        self.wire.forget_handshake()
+        if not await accept(self.wire, scope, send):
+            return
         while not self.events or self.events[-1]["type"] != "websocket.disconnect":
             self.events.append(await receive())
 
@@ -168,6 +169,16 @@ async def test_a_close_ends_the_application_and_nothing_is_written_after_it(worl
     world.wire.ping()
     world.wire.close(1000)
     assert world.transport.written == written
+
+
+async def test_a_close_before_the_handshake_s_end_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.wire.data_received(HANDSHAKE)
+    world.wire.close(1000)
+    assert world.transport.aborted
+    await settle()
+    world.wire.connection_lost(None)
+    assert (world.transport.written, world.events, caplog.text) == (b"", [], "")
 
 
 async def test_a_peer_that_does_not_answer_the_close_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
