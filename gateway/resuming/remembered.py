@@ -68,7 +68,7 @@ class Remembered:
             return frame
         blockers = self._hub.blockers(event)
         if blockers is None:
-            self._hub.read_late(event, frame)
+            self._hub.read_late(entry, event, frame)
             return None
         since = self._tail.memories[entry.partition].of_key(key_of(event) or "", entry.offset + 1) if blockers else ()
         return None if blocked_before(since, blockers) else frame

@@ -106,7 +106,7 @@ class Hub:
             return
         blockers = self.blockers(event)
         if blockers is None:
-            self.read_late(event, frame)
+            self.read_late(entry, event, frame)
         elif not blockers:
             self._give(entry, event.sender_id, frame)
 
@@ -117,18 +117,18 @@ class Hub:
             return {member.user_id for member in known.conversation.members if member.blocks}
         return self._partners.blockers(event.sender_id, event.reader_id)
 
-    def read_late(self, event: MessageRead, frame: bytes) -> None:
+    def read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
         """Tell of a read once it is known that no block stands in between; reads may come late."""
-        self._background.spawn(self._read_late(event, frame), "a read")
+        self._background.spawn(self._read_late(entry, event, frame), "a read")
 
-    async def _read_late(self, event: MessageRead, frame: bytes) -> None:
+    async def _read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
         try:
             known = await self._conversations.get(event.conversation_id)
         except ChatError as error:
             log.warning("a read was not pushed: %s", error)
             return
         if not known.conversation.blocked:
-            self.tell((event.sender_id,), frame)
+            self._give(entry, event.sender_id, frame)
 
     def _opened(self, entry: Entry, event: ConversationOpened) -> None:
         users = [user for user in (event.user_id, event.other_user_id) if user in self._of_user]

@@ -154,6 +154,20 @@ async def test_a_read_comes_late_where_nobody_knows_of_blocks(hub: Hub, log: Log
     assert kinds_of(sender) == ["read"]
 
 
+@pytest.mark.parametrize(("floor", "told"), [(0, ["read"]), (1, [])])
+async def test_a_read_that_comes_late_waits_for_a_catch_up_which_may_have_it(
+    hub: Hub, log: Log, conversations: Conversations, floor: int, told: list[str]
+) -> None:
+    sender = connect(hub, 1)
+    sender.hold()
+    conversations.loaded = False
+    log.read(READ)
+    await settle()
+    assert kinds_of(sender) == []
+    sender.release((), {0: floor}, {0: 1})
+    assert kinds_of(sender) == told
+
+
 async def test_a_read_is_not_told_where_that_cannot_be_known(hub: Hub, log: Log, conversations: Conversations) -> None:
     sender = connect(hub, 1)
     conversations.loaded, conversations.away = False, True
