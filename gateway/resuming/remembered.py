@@ -19,6 +19,10 @@ from schemas.events import (
 from schemas.topics import CONVERSATIONS
 
 
+class NotRemembered(Exception):
+    """The gap is longer than the memory, or nobody here knows whether what is in it may be told."""
+
+
 class Remembered:
     """Short gaps, without Postgres."""
 
@@ -26,12 +30,13 @@ class Remembered:
         self._tail = tail
         self._hub = hub
 
-    def covers(self, start: Positions) -> bool:
-        """Tell whether everything from these offsets on is remembered."""
-        return all(memory.covers(start[partition]) for partition, memory in self._memories())
-
     def since(self, user_id: int, start: Positions) -> list[Given]:
-        """Return everything that concerns a user from these offsets on, in the order of each partition; TooMuch."""
+        """Return everything that concerns a user from these offsets on, in the order of each partition.
+
+        NotRemembered or TooMuch when that cannot be done.
+        """
+        if not all(memory.covers(start[partition]) for partition, memory in self._memories()):
+            raise NotRemembered
         found: list[Given] = []
         for partition, memory in self._memories():
             for entry in memory.of_user(user_id, start[partition]):
@@ -68,8 +73,8 @@ class Remembered:
             return frame
         blockers = self._hub.blockers(event)
         if blockers is None:
-            self._hub.read_late(entry, event, frame)
-            return None
+            # It must not come later: by then the client's cursor would have passed it.
+            raise NotRemembered
         since = self._tail.memories[entry.partition].of_key(key_of(event) or "", entry.offset + 1) if blockers else ()
         return None if blocked_before(since, blockers) else frame
 

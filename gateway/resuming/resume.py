@@ -1,8 +1,8 @@
 """Resuming a socket: what its client missed, out of the tail's memory or out of the read tables, and then live.
 
-A short gap is in memory (remembered.py). A longer one is read in one snapshot (missed.py), once the projections have
-passed the position at which the session was registered; what is live meanwhile is held back. The rules about floors
-and cursors are session.py's.
+A short gap is in memory (remembered.py). Where that does not do, it is read in one snapshot (missed.py), once the
+projections have passed the position at which the session was registered; what is live meanwhile is held back. The rules
+about floors and cursors are session.py's.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 
 from gateway.resuming.cursor import Cursor, Cursors
 from gateway.resuming.missed import TooMuch, missed
-from gateway.resuming.remembered import Remembered
+from gateway.resuming.remembered import NotRemembered, Remembered
 from gateway.sockets.session import Given, Positions, Session
 from infra.background import Background
 from infra.edge import Edge
@@ -84,12 +84,11 @@ class Resume:
             return
         session.tell(self._connected(session, cursor.positions, resumed=True))
         session.hold()
-        if not self._remembered.covers(cursor.positions):
-            task = self._background.spawn(self._catch_up(session, cursor.positions, tail), "a catch-up")
-            self._catching_up[session] = task
-            return
         try:
             given = self._remembered.since(session.user_id, cursor.positions)
+        except NotRemembered:
+            task = self._background.spawn(self._catch_up(session, cursor.positions, tail), "a catch-up")
+            self._catching_up[session] = task
         except TooMuch:
             self._fail(session, "too_much", later(cursor.positions, tail))
         else:

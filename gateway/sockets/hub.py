@@ -106,7 +106,7 @@ class Hub:
             return
         blockers = self.blockers(event)
         if blockers is None:
-            self.read_late(entry, event, frame)
+            self._background.spawn(self._read_late(entry, event, frame), "a read")
         elif not blockers:
             self._give(entry, event.sender_id, frame)
 
@@ -117,11 +117,8 @@ class Hub:
             return {member.user_id for member in known.conversation.members if member.blocks}
         return self._partners.blockers(event.sender_id, event.reader_id)
 
-    def read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
-        """Tell of a read once it is known that no block stands in between; reads may come late."""
-        self._background.spawn(self._read_late(entry, event, frame), "a read")
-
     async def _read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
+        """Tell of a read once it is known that no block stands in between; reads may come late."""
         try:
             known = await self._conversations.get(event.conversation_id)
         except ChatError as error:

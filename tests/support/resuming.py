@@ -18,7 +18,8 @@ from infra.background import Background
 from infra.memory import Entry, Memory
 from schemas import frames
 from schemas.conversation import Conversation, apply
-from schemas.events import ConversationBlocked, MessageSent
+from schemas.errors import Unavailable
+from schemas.events import ConversationBlocked, MessageRead, MessageSent
 from schemas.ids import Partition
 from tests.support.user_log import TIME, USER, Place, World, own_blocks, partition, visible_reads
 
@@ -40,6 +41,7 @@ class Edge:
         self.known: dict[int, Conversation] = {}
         for entry in world.facts({p.partition: offset for p, offset in self.positions.items()}):
             self.fold(entry)
+        self.unloaded = set(self.known)
         self.background = Background()
         unknown: Any = SimpleNamespace(blockers=lambda *_: None)
         self.hub = Hub(self, unknown, world, self.background)  # type: ignore[arg-type]
@@ -50,8 +52,16 @@ class Edge:
 
     def kept(self, conversation_id: int) -> Conversation | None:
         """Return what the write side would have in memory, in its shape."""
-        conversation = self.known.get(conversation_id)
+        conversation = None if conversation_id in self.unloaded else self.known.get(conversation_id)
         return SimpleNamespace(conversation=conversation) if conversation else None  # type: ignore[return-value]
+
+    async def get(self, conversation_id: int) -> Conversation | None:
+        """Load a conversation out of the read tables, and keep it."""
+        await self.world.answering.wait()
+        if self.world.postgres_away:
+            raise Unavailable("Postgres is away")
+        self.unloaded.discard(conversation_id)
+        return self.kept(conversation_id)
 
     async def ends(self, partitions: list[Partition]) -> dict[Partition, int]:
         await asyncio.sleep(0)
@@ -83,7 +93,14 @@ class Edge:
             entry.origin = origin
             origin.ack(number, at, ack(entry))
         if entry.counted:
-            self.hub.push(entry)
+            self.push(entry)
+
+    def push(self, entry: Entry) -> None:
+        """Note which reads come late, if at all: those of conversations that have to be loaded first."""
+        event = entry.event
+        if self.session is not None and isinstance(event, MessageRead) and event.conversation_id in self.unloaded:
+            self.world.late.add((entry.partition.partition, entry.offset))
+        self.hub.push(entry)
 
     async def connect(self, cursor: str | None, positions: str) -> None:
         """Begin a session as the door does (gateway/sockets/live.py)."""

@@ -27,6 +27,7 @@ WEIGHTS = {
     "my unblock": 2, "my send": 8, "retry": 3, "step": 30, "steps": 8, "project": 15, "connect": 10, "take": 25,
     "take all": 3, "cut": 4, "heartbeat": 2, "names known": 2, "names unknown": 1,
     "postgres away": 1, "postgres back": 3, "generation": 3, "edge dies": 1, "answer": 5, "wait": 5,
+    "unload": 4,
 }  # fmt: skip
 STEPS = 400
 Step = tuple[str, int, int]
@@ -92,6 +93,7 @@ class History:
             "postgres away": lambda: setattr(world, "postgres_away", True),
             "postgres back": lambda: setattr(world, "postgres_away", False),
             "generation": lambda: world.projected.update({number: max(0, world.projected[number] - count)}),
+            "unload": lambda: edge.unloaded.add(other),
             "edge dies": lambda: self.die(which % 2),
         }
 
@@ -200,7 +202,9 @@ class History:
                 case MessageRead():
                     key = (event.conversation_id, event.reader_id)
                     may[key] = max(may[key], event.up_to_seq)
-                    if entry in facts and (event.reader_id == USER or not blocked[event.conversation_id]):
+                    late = (entry.partition.partition, entry.offset) in self.world.late
+                    open_to_all = not late and not blocked[event.conversation_id]
+                    if entry in facts and (event.reader_id == USER or open_to_all):
                         must[key] = max(must[key], event.up_to_seq)
                 case ConversationOpened() if entry in facts:
                     assert event.conversation_id in client.conversations
@@ -254,6 +258,23 @@ async def test_out_of_memory_no_more_is_told_again_than_there_may_be(
         await run.act(step)
     assert run.client.resyncs == reasons
     await run.act(("send", 0, 1))
+    await run.settle()
+    run.check()
+    for edge in run.edges:
+        await edge.background.stop()
+
+
+@pytest.mark.parametrize(("postgres", "told", "reasons"), [("back", 1, []), ("away", 0, ["unavailable"])])
+async def test_a_cursor_passes_no_missed_read_before_it_is_known_whether_it_may_be_told(
+    monkeypatch: pytest.MonkeyPatch, postgres: str, told: int, reasons: list[str]
+) -> None:
+    run = History(partitions=1)
+    monkeypatch.setattr("gateway.resuming.resume.missed", run.world.missed)
+    for what in ("open", "my send", "steps", "connect", "take all", "cut", "read", "steps", "project", "unload"):
+        await run.act((what, 0, 6))
+    for what in (f"postgres {postgres}", "connect", "take all"):
+        await run.act((what, 0, 6))
+    assert (len(run.client.others_reads), run.client.resyncs) == (told, reasons)
     await run.settle()
     run.check()
     for edge in run.edges:
