@@ -30,6 +30,11 @@ log = logging.getLogger(__name__)
 PROFILE_SECONDS = 1.0
 """How long a new conversation waits for the other's name and photo; everything behind it waits too."""
 
+LATE_SECONDS = 60.0
+"""How long a read waits until it is known whether a block hides it; nothing waits behind it."""
+
+AGAIN_SECONDS = 1.0
+
 _PROFILES = "SELECT id, name, photo FROM {schema}.users WHERE id = ANY($1::bigint[])"
 
 
@@ -118,13 +123,22 @@ class Hub:
         return self._partners.blockers(event.sender_id, event.reader_id)
 
     async def _read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
-        """Tell of a read once it is known that no block stands in between; reads may come late."""
-        try:
-            known = await self._conversations.get(event.conversation_id)
-        except ChatError as error:
-            log.warning("a read was not pushed: %s", error)
-            return
-        if not known.conversation.blocked:
+        """Tell of a read once it is known that no block stands in between; reads may come late.
+
+        While Postgres is away this is tried again, as long as somebody is there to be told.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LATE_SECONDS
+        known = None
+        while known is None and self.of(event.sender_id):
+            try:
+                known = await self._conversations.get(event.conversation_id)
+            except ChatError as error:
+                if loop.time() >= deadline:
+                    log.warning("a read was not pushed: %s", error)
+                    return
+                await asyncio.sleep(AGAIN_SECONDS)
+        if known is not None and not known.conversation.blocked:
             self._give(entry, event.sender_id, frame)
 
     def _opened(self, entry: Entry, event: ConversationOpened) -> None:

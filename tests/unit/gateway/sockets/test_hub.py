@@ -168,11 +168,34 @@ async def test_a_read_that_comes_late_waits_for_a_catch_up_which_may_have_it(
     assert kinds_of(sender) == told
 
 
-async def test_a_read_is_not_told_where_that_cannot_be_known(hub: Hub, log: Log, conversations: Conversations) -> None:
+async def test_a_read_is_told_once_that_can_be_known_again(
+    hub: Hub, log: Log, conversations: Conversations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sockets.hub.AGAIN_SECONDS", 0)
     sender = connect(hub, 1)
     conversations.loaded, conversations.away = False, True
     log.read(READ)
     await settle()
+    assert kinds_of(sender) == []
+    conversations.away = False
+    await settle()
+    assert kinds_of(sender) == ["read"]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_read_is_not_told_where_that_is_not_known_in_time_or_nobody_is_there(
+    hub: Hub, log: Log, conversations: Conversations, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    monkeypatch.setattr("gateway.sockets.hub.AGAIN_SECONDS", 0)
+    monkeypatch.setattr("gateway.sockets.hub.LATE_SECONDS", 60 if gone else 0)
+    sender = connect(hub, 1)
+    conversations.loaded, conversations.away = False, True
+    log.read(READ)
+    await settle()
+    if gone:
+        hub.remove(sender)
+        await settle()
+    assert not hub._background._tasks
     assert kinds_of(sender) == []
 
 
