@@ -121,7 +121,12 @@ class Edge:
     @property
     def hears_itself(self) -> bool:
         """Whether this edge's own heartbeats have lately come back: that appends, Kafka and the tail work."""
-        return self.caught_up and asyncio.get_running_loop().time() - self._last_beat < SILENCE_SECONDS
+        return self.caught_up and self.unheard < SILENCE_SECONDS
+
+    @property
+    def unheard(self) -> float:
+        """Seconds since the last of this edge's own heartbeats came back."""
+        return asyncio.get_running_loop().time() - self._last_beat
 
     def _beat(self, *, leaving: bool = False) -> EdgeBeat:
         return EdgeBeat(edge=self.name, boot=self.boot, leaving=leaving)

@@ -16,7 +16,7 @@ from gateway.presence.statements import Statements
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Session
 from infra.clock import BrokerClock
-from infra.edge import SILENCE_SECONDS
+from infra.edge import BEAT_SECONDS, SILENCE_SECONDS
 from infra.memory import Entry
 from schemas import frames
 from schemas.events import ConnectionClosed, ConnectionOpened, EdgeBeat, LastSeen, Typing
@@ -32,6 +32,12 @@ ROLL_GRACE = 5_000
 
 TYPING_EXPIRES = 5_000
 """Milliseconds after which `typing` is over if nothing follows; what comes later is not told."""
+
+TRUST_SECONDS = SILENCE_SECONDS - BEAT_SECONDS - 2
+"""Without an own heartbeat for so long, an edge may be cut off, and another's silence tells it nothing.
+
+By then nobody has been silent for too long who was heard until the cut; two seconds are for what was on its way.
+"""
 
 MOST_REMEMBERED = 50_000
 
@@ -66,6 +72,7 @@ class Presence:
         self._leaving: dict[int, _Leaving] = {}
         self._last_seen: OrderedDict[int, Time] = OrderedDict()
         self._live = False
+        self._trusted_from = 0
         partners.on_change(self._partners_changed)
         partners.on_load(self._partners_known)
 
@@ -114,10 +121,15 @@ class Presence:
             case _:
                 pass
 
-    def sweep(self, *, trusted: bool) -> None:
-        """Do what time brings. `trusted`: this edge has heard itself for so long that another's silence tells."""
+    def sweep(self, *, unheard: float) -> None:
+        """Do what time brings. `unheard`: the seconds since this edge heard itself.
+
+        Once it does again, others have the time to be heard that they always have.
+        """
         now = self._clock.now()
-        if trusted:
+        if unheard > TRUST_SECONDS:
+            self._trusted_from = now + int(SILENCE_SECONDS * 1_000)
+        if now >= self._trusted_from:
             self._end_silent(now)
             self._ended(Ended(now, self._places.expire(now)), 0)
         for user_id in [user_id for user_id, leaving in self._leaving.items() if leaving.until <= now]:

@@ -27,7 +27,6 @@ from gateway.sockets.connection import Connection, Writer
 from gateway.sockets.heartbeats import SECONDS, Heartbeats
 from gateway.sockets.hub import Hub
 from gateway.sockets.wire import GOING_AWAY, Wire
-from infra.edge import SILENCE_SECONDS
 from infra.tail import Stage
 from schemas.errors import ChatError, Code
 from schemas.events import (
@@ -202,13 +201,9 @@ class Live:
 
     async def _keep_time(self) -> None:
         restated_after = STATED_EVERY // 1_000 // self._heartbeats.seconds
-        loop = asyncio.get_running_loop()
-        trusted_from = loop.time()
         while True:
             await asyncio.sleep(1)
-            if not self._edge.hears_itself:
-                trusted_from = loop.time() + SILENCE_SECONDS
-            self.presence.sweep(trusted=loop.time() >= trusted_from)
+            self.presence.sweep(unheard=self._edge.unheard)
             for connection in self._heartbeats.tick():
                 connection.beats += 1
                 if connection.beats % restated_after == 0 and not connection.ended:

@@ -74,9 +74,9 @@ class World:
     def closes(self, socket_id: int = 20, *, edge: str = "b") -> None:
         self.log.read(ConnectionClosed(user_id=2, socket_id=socket_id, edge=edge, boot=f"{edge}1"))
 
-    def after(self, milliseconds: int, *, trusted: bool = True) -> None:
+    def after(self, milliseconds: int, *, unheard: float = 0) -> None:
         self.clock.milliseconds += milliseconds
-        self.presence.sweep(trusted=trusted)
+        self.presence.sweep(unheard=unheard)
 
     def told(self) -> list[dict[str, Any]]:
         return frames_of(self.session)
@@ -196,12 +196,18 @@ async def test_an_edge_that_dies_without_a_word_takes_its_users_offline_within_t
     assert world.told() == [{"type": "offline", "user_id": 2, "last_seen": format_time(died_at)}]
 
 
-async def test_an_edge_that_does_not_hear_itself_takes_nobody_for_dead(world: World) -> None:
+async def test_an_edge_that_is_cut_off_takes_nobody_for_dead(world: World) -> None:
     world.beat("b")
     world.opens()
     world.told()
-    world.after(100_000, trusted=False)
+    world.clock.milliseconds += 5_000
+    for second in range(60):
+        world.after(1_000, unheard=second + 1)
+    for _ in range(14):
+        world.after(1_000)
     assert world.told() == []
+    world.after(1_000)
+    assert [frame["type"] for frame in world.told()] == ["offline"], "they had the time to be heard again"
 
 
 async def test_users_of_an_edge_that_leaves_have_time_to_come_back(world: World) -> None:
