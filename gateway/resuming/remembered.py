@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
-from gateway.resuming.missed import MOST_MESSAGES, TooMuch
+from gateway.resuming.missed import MOST_CHARACTERS, MOST_MESSAGES, TooMuch
 from gateway.sockets import durable
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Given, Positions, Slot
@@ -38,9 +38,11 @@ class Remembered:
         if not all(memory.covers(start[partition]) for partition, memory in self._memories()):
             raise NotRemembered
         found: list[Given] = []
+        characters = 0
         for partition, memory in self._memories():
             for entry in memory.of_user(user_id, start[partition]):
-                if len(found) >= MOST_MESSAGES:
+                characters += len(entry.event.content) if isinstance(entry.event, MessageSent) else 0
+                if len(found) >= MOST_MESSAGES or characters > MOST_CHARACTERS:
                     raise TooMuch
                 frame = self._frame(entry, user_id)
                 if frame is not None:

@@ -85,7 +85,7 @@ class Resume:
         session.tell(self._connected(session, cursor.positions, resumed=True))
         session.hold()
         try:
-            given = self._remembered.since(session.user_id, cursor.positions)
+            given = self._at_once(session.user_id, cursor.positions)
         except NotRemembered:
             task = self._background.spawn(self._catch_up(session, cursor.positions, tail), "a catch-up")
             self._catching_up[session] = task
@@ -100,6 +100,12 @@ class Resume:
         task = self._catching_up.pop(session, None)
         if task is not None:
             task.cancel()
+
+    def _at_once(self, user_id: int, start: Positions) -> list[Given]:
+        """Return what was missed, out of memory; NotRemembered also when it has to wait for its turn, or TooMuch."""
+        if self._crowded():
+            raise NotRemembered
+        return self._remembered.since(user_id, start)
 
     async def _catch_up(self, session: Session, start: Positions, registered: Positions) -> None:
         """Read what was missed, and release the session; or tell it that this cannot be done."""
@@ -118,10 +124,14 @@ class Resume:
             self._catching_up.pop(session, None)
 
     async def _turn(self) -> None:
-        """Wait until readers have taken enough of what others were given."""
-        while sum(session.owed for session in self._owed) > MOST_OWED:  # noqa: ASYNC110 - nothing tells
+        """Wait until others have taken enough of what they were given."""
+        while self._crowded():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.05)
+
+    def _crowded(self) -> bool:
+        """Whether readers have to take so much of what they were given that nobody is given more."""
         self._owed = {session for session in self._owed if session.owed}
+        return sum(session.owed for session in self._owed) > MOST_OWED
 
     async def _missed(self, user_id: int, start: Positions, registered: Positions) -> tuple[list[Given], Positions]:
         """Return what was missed and the positions up to which it was; these have passed `registered`."""

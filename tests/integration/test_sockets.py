@@ -213,9 +213,11 @@ async def test_the_end_of_the_token_closes_and_a_fresh_one_prolongs(
 
 
 async def test_a_client_that_never_reads_is_closed_and_resumes_where_it_was(
-    dial: Dial, edges: tuple[str, str], pair: Pair
+    dial: Dial, edges: tuple[str, str], pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bert, conversation = pair
+    # It takes more to fill this machine's buffers.
+    monkeypatch.setattr("gateway.resuming.remembered.MOST_CHARACTERS", 10_000_000)
     his = await dial(edges[0], bert.user, max_queue=1, compression=None)
     his.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1_024)
     await his.frame()

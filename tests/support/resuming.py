@@ -102,7 +102,7 @@ class Edge:
             self.world.late.add((entry.partition.partition, entry.offset))
         self.hub.push(entry)
 
-    async def connect(self, cursor: str | None, positions: str) -> None:
+    async def connect(self, cursor: str | None, positions: str) -> Session:
         """Begin a session as the door does (gateway/sockets/live.py)."""
         session = Session(USER, 7, lambda: None)
         given: Cursor | None = None
@@ -116,6 +116,7 @@ class Edge:
         self.resume.begin(session, given, reason)
         self.hub.add(session)
         self.session = session
+        return session
 
     def cut(self) -> None:
         """Lose the connection, with everything that was not taken."""

@@ -244,11 +244,12 @@ def test_whatever_is_cut_the_view_in_the_end_is_the_log(partitions: int, seed: i
     asyncio.run(run(partitions, history(seed)))
 
 
+@pytest.mark.parametrize("bound", ["MOST_MESSAGES", "MOST_CHARACTERS"])
 @pytest.mark.parametrize(("most", "reasons"), [(3, []), (2, ["too_much"])])
 async def test_out_of_memory_no_more_is_told_again_than_there_may_be(
-    monkeypatch: pytest.MonkeyPatch, most: int, reasons: list[str]
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int, reasons: list[str]
 ) -> None:
-    monkeypatch.setattr("gateway.resuming.remembered.MOST_MESSAGES", most)
+    monkeypatch.setattr(f"gateway.resuming.remembered.{bound}", most)
     run = History(partitions=1)
     for step in (("open", 0, 1), ("steps", 0, 1), ("connect", 0, 1), ("take all", 0, 1), ("cut", 0, 1)):
         await run.act(step)
@@ -260,6 +261,25 @@ async def test_out_of_memory_no_more_is_told_again_than_there_may_be(
     await run.act(("send", 0, 1))
     await run.settle()
     run.check()
+    for edge in run.edges:
+        await edge.background.stop()
+
+
+async def test_while_slow_readers_are_owed_too_much_nobody_is_given_more_out_of_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.resuming.resume.MOST_OWED", 0)
+    run = History(partitions=1)
+    monkeypatch.setattr("gateway.resuming.resume.missed", run.world.missed)
+    for what in ("open", "steps", "connect", "take all", "cut", "send", "steps", "project"):
+        await run.act((what, 0, 6))
+    edge = run.edges[0]
+    slow, waiting = [await edge.connect(*run.client.given_back()) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    assert (slow.catching_up, waiting.catching_up) == (False, True)
+    slow.take(1_000_000)
+    await asyncio.sleep(0.1)
+    assert not waiting.catching_up
     for edge in run.edges:
         await edge.background.stop()
 
