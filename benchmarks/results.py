@@ -59,13 +59,23 @@ class Run(msgspec.Struct, kw_only=True):
     def values(self, system: str, name: str, field: str) -> list[float]:
         """Return a number of every trial that has it."""
         found = self.find(system, name)
-        given = (trial.get(field) for trial in found.trials) if found else ()
-        return [float(value) for value in given if isinstance(value, int | float)]
+        return numbers(found, field) if found else []
 
     def median(self, system: str, name: str, field: str) -> float | None:
         """Return the median over the trials, or None when it was not measured."""
         values = self.values(system, name, field)
         return statistics.median(values) if values else None
+
+
+def numbers(measure: Measure, field: str) -> list[float]:
+    """Return a number of every trial that has it.
+
+    Where a trial has `latency_due_ms` (a load at a rate), that is its latency: from when each was due. Who asks late
+    because the answer before came late would otherwise leave out what that cost.
+    """
+    due = field.replace("latency_ms.", "latency_due_ms.")
+    given = (trial.get(due, trial.get(field)) for trial in measure.trials)
+    return [float(value) for value in given if isinstance(value, int | float)]
 
 
 def flat(raw: Mapping[str, Any], prefix: str = "") -> Trial:

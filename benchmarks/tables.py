@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.charts import number_text
 from benchmarks.comparison import Change
-from benchmarks.results import Measure, Run
+from benchmarks.results import Measure, Run, numbers
 from benchmarks.targets import TARGETS
 
 Column = tuple[str, str]
@@ -59,7 +59,7 @@ def of_measures(measures: Iterable[Measure], columns: Sequence[Column], what: st
 
 def cell(measure: Measure, field: str) -> str:
     """Write a field's median, and its lowest and highest trial."""
-    values = [float(value) for trial in measure.trials if isinstance(value := trial.get(field), int | float)]
+    values = numbers(measure, field)
     if not values:
         return "-"
     median = number_text(statistics.median(values))

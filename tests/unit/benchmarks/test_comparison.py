@@ -50,6 +50,15 @@ def test_how_long_a_load_went_on_is_not_compared() -> None:
     assert [change.field for change in compare(long, short)] == ["delivered_per_s"]
 
 
+def test_latencies_at_a_rate_are_compared_as_they_are_shown() -> None:
+    fast, slow = a_run("latency_ms.p99", [5, 5]), a_run("latency_ms.p99", [5, 5])
+    for run, due in ((fast, 6), (slow, 60)):
+        for trial in run.measures[0].trials:
+            trial["latency_due_ms.p99"] = due
+    (change,) = compare(fast, slow)
+    assert (change.then, change.now, change.better) == (6, 60, False)
+
+
 def test_what_one_run_lacks_is_not_compared() -> None:
     assert compare(Run(kind="full", begun=""), a_run("delivered_per_s", [1])) == []
 

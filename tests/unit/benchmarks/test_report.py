@@ -32,6 +32,14 @@ def test_a_target_is_met_by_the_median(run: Run) -> None:
     assert shown[2] == "| closed loop, flushed | at least 7,500 a second | 7,600 a second | yes |"
 
 
+def test_what_a_late_answer_holds_up_counts_at_a_rate(run: Run) -> None:
+    late = {"requests_per_s": 3_400.0, "latency_ms.p50": 1.0, "latency_ms.p99": 15.0}
+    run.add("chat", "history at half rate", {**late, "latency_due_ms.p50": 2.0, "latency_due_ms.p99": 176.0})
+    page = report.page(run, None, [])
+    assert "| REST history at half rate, p99 | at most 20 ms | 176 ms | **no** |" in page
+    assert "| history at half rate | 1 | 3,400 | 2 | 176 |" in page
+
+
 def test_what_was_not_measured_says_so(run: Run) -> None:
     assert "| REST send | at least 2,000 a second | not measured |  |" in tables.of_targets(run)
 

@@ -32,3 +32,10 @@ def test_adding_to_an_earlier_run_replaces_what_was_measured_again() -> None:
     now.keep(earlier)
     assert [(one.name, one.commit) for one in now.measures] == [("window", "old"), ("closed", "new")]
     assert now.minutes == 5
+
+
+def test_a_latency_at_a_rate_is_from_when_each_was_due() -> None:
+    run = Run(kind="full", begun="")
+    run.add("chat", "open", {"latency_ms.p99": 7.0, "latency_due_ms.p99": 9.0})
+    run.add("chat", "closed", {"latency_ms.p99": 7.0})
+    assert [run.median("chat", name, "latency_ms.p99") for name in ("open", "closed")] == [9, 7]
