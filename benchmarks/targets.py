@@ -52,8 +52,10 @@ def _against_floors(run: Run) -> float | None:
 
 
 def _against_peers(run: Run) -> float | None:
-    rates = [rate for peer in PEERS if (rate := run.median(peer, "closed", "delivered_per_s")) is not None]
-    return _ratio(run.median(CHAT, "closed", "delivered_per_s"), max(rates, default=None))
+    """Return how many times the best of all PEERS; of some of them nobody knows whether the best is there."""
+    rates = [run.median(peer, "closed", "delivered_per_s") for peer in PEERS]
+    known = [rate for rate in rates if rate is not None]
+    return _ratio(run.median(CHAT, "closed", "delivered_per_s"), max(known)) if len(known) == len(PEERS) else None
 
 
 def _depth(run: Run) -> float | None:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import charts, report, tables
 from benchmarks.results import Run
-from benchmarks.targets import TARGETS
+from benchmarks.targets import PEERS, TARGETS
 
 
 @pytest.fixture
@@ -42,6 +42,14 @@ def test_what_a_late_answer_holds_up_counts_at_a_rate(run: Run) -> None:
 
 def test_what_was_not_measured_says_so(run: Run) -> None:
     assert "| REST send | at least 2,000 a second | not measured |  |" in tables.of_targets(run)
+
+
+def test_the_best_peer_is_known_when_all_were_measured(run: Run) -> None:
+    shown = "| closed loop against the best durable peer | at least 4 times | {} |"
+    for peer, rate in zip(PEERS, (1_000.0, 2_000.0, 50.0), strict=True):
+        assert shown.format("not measured | ") in tables.of_targets(run)
+        run.add(peer, "closed", {"delivered_per_s": rate})
+    assert shown.format("3.80 times | **no**") in tables.of_targets(run)
 
 
 def test_the_page_names_what_failed_and_what_moved(run: Run) -> None:
