@@ -32,7 +32,7 @@ from infra.part import StartError
 SHORT_OUT, PARTIAL_OUT = Path("build/benchmarks/short"), Path("build/benchmarks/partial")
 MOST_SOCKETS = 65_536
 NOT_SAID = {"kind", "thorough", "part_seconds"}
-PEERS_SECONDS = 5_400
+PEERS_SECONDS = 7_200
 
 OWN = {
     "floors": bench.floors,

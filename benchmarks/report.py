@@ -16,15 +16,17 @@ TALKS = {
 WAITS = ("start", "memory", "rest", "idle", "reconnect")
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99, 99.9)
 HOW_TO_READ = """\
-Medians over the trials, with the lowest and the highest in brackets; warm-ups are not counted. The load generator runs
-on the same machine and takes its share of it. Latency is from the sender's write to the receiver's read, of a request
-to the end of its answer. At a rate (500 a second, half rate) it is from when the message or the request was due
-(`latency_due_ms` in `results.json`): what a late answer holds up counts, and so do the generator's own timers, which
-are half a millisecond late on the whole, as the bare socket shows. `ack` is always from the write. `lost` and `doubled`
-count what arrived in the whole run, warm-up too; `not stored` and `stored twice` compare what was sent with the read
-tables afterwards, and `caught up` is how long these took to have everything. CPU is user and system time of all
-processes of a system, its Postgres and Kafka too; memory is PSS, which divides shared pages among their users. `others'
-CPU` is what everything else on the machine used meanwhile: where it is not small, repeat the run."""
+Medians over the trials, with the lowest and the highest in brackets; warm-ups are not counted. Servers that are
+compared have worked before: ours for `heat` seconds in the closed loop, or under the same requests, others under each
+of their loads once. The load generator runs on the same machine and takes its share of it. Latency is from the sender's
+write to the receiver's read, of a request to the end of its answer. At a rate (500 a second, half rate) it is from when
+the message or the request was due (`latency_due_ms` in `results.json`): what a late answer holds up counts, and so do
+the generator's own timers, which are half a millisecond late on the whole, as the bare socket shows. `ack` is always
+from the write. `lost` and `doubled` count what arrived in the whole run, warm-up too; `not stored` and `stored twice`
+compare what was sent with the read tables afterwards, and `caught up` is how long these took to have everything. CPU is
+user and system time of all processes of a system, its Postgres and Kafka too; memory is PSS, which divides shared pages
+among their users. `others' CPU` is what everything else on the machine used meanwhile: where it is not small, repeat
+the run."""
 
 
 def page(run: Run, last: Run | None, graphs: Iterable[str]) -> str:
