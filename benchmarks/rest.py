@@ -38,9 +38,10 @@ class Population(NamedTuple):
 
 
 async def populate(stack: Stack, plan: Plan) -> Population:
-    """Fill the log and wait until the read tables have it."""
+    """Fill the log and wait until the read tables have it, and have been read."""
     there = await on_uvloop(_fill(stack, plan))
     await stack.caught_up()
+    await stack.stored()  # Postgres marks rows when they are first read, and writes them again
     return there
 
 
