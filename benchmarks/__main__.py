@@ -118,10 +118,11 @@ async def _measure(plan: Plan, parts: dict[str, Part], out: Path, *, add: bool) 
             await working.part(name, part.work, part.seconds)
             run.minutes = round((time.monotonic() - begun) / 60, 1)
             (building / "unfinished.json").write_bytes(write(run))
+        failed = bool(run.failures)
         publish(run, out, home, add=add)
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return 1 if run.failures else 0
+    return 1 if failed else 0
 
 
 def _new_run(plan: Plan, home: Path) -> Run:

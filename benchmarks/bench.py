@@ -37,6 +37,7 @@ class Bench:
     async def part(self, name: str, work: Callable[["Bench"], Awaitable[None]], within: float) -> None:
         """Do one part within its time; what goes wrong is said and kept."""
         self.say(name)
+        self.run.parts.append(name)
         try:
             async with asyncio.timeout(within):
                 await work(self)

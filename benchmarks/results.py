@@ -24,7 +24,8 @@ class Measure(msgspec.Struct, kw_only=True):
 class Run(msgspec.Struct, kw_only=True):
     """One run of the benchmarks. `kind`: full or short. `systems`: what each promises of a message it acknowledged.
 
-    `failures`: a line for each part that could not be measured.
+    `parts`: what was done, whether or not it could be measured. `failures`: a line for each part that could not be,
+    which begins with its name.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class Run(msgspec.Struct, kw_only=True):
     settings: dict[str, str] = {}
     systems: dict[str, str] = {}
     measures: list[Measure] = []
+    parts: list[str] = []
     failures: list[str] = []
 
     def add(self, system: str, name: str, trial: Trial) -> None:
@@ -47,9 +49,12 @@ class Run(msgspec.Struct, kw_only=True):
         found.trials.append(trial)
 
     def keep(self, earlier: "Run") -> None:
-        """Take over what an earlier run measured and this one did not."""
+        """Take over what an earlier run measured and this one did not, and what it failed at and nobody did again."""
         self.measures = [*(one for one in earlier.measures if not self.find(one.system, one.name)), *self.measures]
         self.systems = {**earlier.systems, **self.systems}
+        again = tuple(f"{part}: " for part in self.parts)
+        self.failures = [*(line for line in earlier.failures if not line.startswith(again)), *self.failures]
+        self.parts = list(dict.fromkeys([*earlier.parts, *self.parts]))
         self.minutes = round(self.minutes + earlier.minutes, 1)
 
     def find(self, system: str, name: str) -> Measure | None:

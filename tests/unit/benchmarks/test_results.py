@@ -39,3 +39,13 @@ def test_a_latency_at_a_rate_is_from_when_each_was_due() -> None:
     run.add("chat", "open", {"latency_ms.p99": 7.0, "latency_due_ms.p99": 9.0})
     run.add("chat", "closed", {"latency_ms.p99": 7.0})
     assert [run.median("chat", name, "latency_ms.p99") for name in ("open", "closed")] == [9, 7]
+
+
+def test_adding_to_an_earlier_run_keeps_what_it_failed_at_until_that_is_done_again() -> None:
+    earlier, now = Run(kind="full", begun=""), Run(kind="full", begun="")
+    earlier.parts = ["sockets", "requests", "growth: sockets"]
+    earlier.failures = ["sockets: it took too long", "requests: no room", "growth: sockets: no room"]
+    now.parts, now.failures = ["sockets", "requests", "rest"], ["requests: no rows", "rest: no room"]
+    now.keep(earlier)
+    assert now.failures == ["growth: sockets: no room", "requests: no rows", "rest: no room"]
+    assert now.parts == ["sockets", "requests", "growth: sockets", "rest"]
