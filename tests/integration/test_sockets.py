@@ -19,6 +19,7 @@ from gateway.sockets.wire import Handshakes, Wire
 from infra import log_start
 from infra.log_reader import LogReader
 from infra.settings import Settings
+from infra.tail import Tail
 from infra.tokens import sign_token
 from tests.support.clients import PATIENCE_SECONDS, Client, clients, new_user
 from tests.support.dialling import Dial, cut
@@ -251,7 +252,11 @@ async def test_an_edge_that_stops_answers_what_is_under_way_and_says_going_away(
         await asyncio.sleep(0.3)  # so that there is something under way
         return found
 
+    def unheard(_: Tail, *__: Any) -> None:
+        """Otherwise what this edge writes is answered as soon as it is acknowledged."""
+
     monkeypatch.setattr(LogReader, "records", late)
+    monkeypatch.setattr(Tail, "written", unheard)
     async with edge_beside(replace(module_settings, messages_per_minute=0)) as leaving:
         hers = await dial(leaving, alice.user)
         await hers.frame()
