@@ -6,7 +6,8 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -38,10 +39,11 @@ async def lists(system: System, within: float = 60) -> Answer:
             await asyncio.sleep(0.1)
 
 
-async def begun(home: Path, *options: str, **environ: str) -> Process:
-    """Run `chat up` where it must not come up."""
+@asynccontextmanager
+async def begun(home: Path, *options: str, **environ: str) -> AsyncIterator[Process]:
+    """Run `chat up` where it must not come up; whatever it does, it is gone afterwards."""
     home.mkdir(exist_ok=True)
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "infra.cli",
@@ -52,6 +54,12 @@ async def begun(home: Path, *options: str, **environ: str) -> Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def ended(process: Process) -> tuple[int | None, list[str]]:
@@ -134,7 +142,8 @@ async def test_nothing_is_left_when_it_is_killed(home: Path) -> None:
 
 
 async def test_a_second_system_in_the_same_home_is_refused(system: System) -> None:
-    status, said = await ended(await begun(system.home))
+    async with begun(system.home) as process:
+        status, said = await ended(process)
     assert (status, len(said)) == (1, 1)
     assert f"`chat up` runs in {system.home} already (process {system.child.identity.pid})" in said[0]
 
@@ -144,7 +153,8 @@ async def test_a_taken_port_is_one_line(home: Path) -> None:
         listener.bind((LOOPBACK, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        status, said = await ended(await begun(home / "taken", "--port", str(port)))
+        async with begun(home / "taken", "--port", str(port)) as process:
+            status, said = await ended(process)
     assert status == 1
     assert said == [f"Error: port {port} of {LOOPBACK} is taken: choose another with --port or CHAT_PORT"]
 
@@ -159,12 +169,12 @@ async def test_given_servers_are_used_and_nothing_else_is_started(system: System
 
 async def test_given_servers_that_are_away_are_named_and_waited_for(home: Path) -> None:
     given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATABASE_URL": "postgresql://chat@127.0.0.1:1/chat"}
-    process = await begun(home / "away", **given)
-    assert process.stdout is not None
-    said = await asyncio.wait_for(process.stdout.readline(), 30)
-    assert said == b"chat: Kafka at 127.0.0.1:1 does not answer; waiting for it\n"
-    process.send_signal(signal.SIGINT)
-    assert await ended(process) == (0, ["chat: stopping"])
+    async with begun(home / "away", **given) as process:
+        assert process.stdout is not None
+        said = await asyncio.wait_for(process.stdout.readline(), 30)
+        assert said == b"chat: Kafka at 127.0.0.1:1 does not answer; waiting for it\n"
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == (0, ["chat: stopping"])
 
 
 async def test_the_database_asks_for_its_password(system: System) -> None:
