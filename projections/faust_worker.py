@@ -304,7 +304,7 @@ async def run(app: App, stop: asyncio.Event) -> None:
     """Consume until `stop` is set, or raise what ended the worker."""
     await app.start()
     ends: list[asyncio.Future[Any]] = [
-        asyncio.ensure_future(watchdog.watch(app.lanes.positions, app.ends)),
+        asyncio.ensure_future(watchdog.watch(app.lanes.to_advance, app.ends)),
         asyncio.ensure_future(app.keep_looking_back()),
         asyncio.ensure_future(stop.wait()),
         asyncio.ensure_future(app.wait_until_stopped()),

@@ -25,8 +25,11 @@ class NotUnique(Exception):
 
 
 async def finish(session: Session) -> None:
-    """Make the filled tables whole, in the caller's transaction. NotUnique when they cannot be."""
-    for statement in (*_WITHOUT_LIMITS, "LOCK TABLE {schema}.positions IN ACCESS EXCLUSIVE MODE", _ORDER_INBOXES):
+    """Make the filled tables whole, in the caller's transaction. NotUnique when they cannot be.
+
+    Until it ends nobody moves a position, and everybody may look where they are: it may take minutes.
+    """
+    for statement in (*_WITHOUT_LIMITS, "LOCK TABLE {schema}.positions IN EXCLUSIVE MODE", _ORDER_INBOXES):
         await session.execute(statement)
     for index in generations.LATE_INDEXES:
         try:
@@ -35,7 +38,6 @@ async def finish(session: Session) -> None:
             raise NotUnique(str(duplicate)) from duplicate
     for table in generations.TABLES:
         await session.execute(f"ANALYZE {{schema}}.{table.TABLE}")
-    await session.execute(positions.FILLED)
 
 
 async def has_late_indexes(session: Session) -> bool:
@@ -45,7 +47,8 @@ async def has_late_indexes(session: Session) -> bool:
 
 
 async def set_complete(session: Session, generation: Generation) -> None:
-    """Have workers feed this generation from now on."""
+    """End the filling, and have workers feed this generation from now on."""
+    await session.execute(positions.FILLED)
     control = session.of(generations.CONTROL)
     await control.execute(_SET_COMPLETE, generation.id)
     await generations.notify(control)

@@ -53,6 +53,11 @@ class Lane:
         self.reads_from = max(begin, stored.next_offset - (1 if self._compacted else WINDOW), 0)
         self._expected = self.reads_from
 
+    @property
+    def filled(self) -> bool:
+        """Whether it stands where its filling ends: more records are none of its business."""
+        return self._until is not None and self.next_offset >= self._until
+
     async def take(self, records: Sequence[Raw]) -> None:
         """Apply the next records. Fenced when somebody else moved the position; Refusal and GaveUp end the worker."""
         if self._until is not None and records[-1].offset >= self._until:

@@ -96,6 +96,10 @@ class Lanes:
         """Return where each lane stands."""
         return {partition: fed.lane.next_offset for partition, fed in self._fed.items()}
 
+    def to_advance(self) -> dict[Partition, int]:
+        """Return where those lanes stand that are to take what comes: all but those that stand where a filling ends."""
+        return {partition: fed.lane.next_offset for partition, fed in self._fed.items() if not fed.lane.filled}
+
     async def went_back(self) -> bool:
         """Tell whether the tables stand before a lane that has nothing to do, which would wait there for ever.
 

@@ -156,13 +156,17 @@ async def _feeding(settings: Settings, generation: Generation) -> AsyncIterator[
 
 
 async def _follow(app: faust_worker.App, database: Database) -> None:
-    """Have the lanes look again whenever the end of the filling is set or the filling ends."""
+    """Have the lanes look again whenever the end of the filling is set or reached, or the filling ends.
+
+    It is reached without them where the last records before it were compacted.
+    """
     before = None
     while True:
         with suppress(Exception):
             async with database.session() as session:
                 stored = await positions.load(session)
-            mode = {partition: one[2:] for partition, one in stored.items()}
+            reached = all(one.next_offset == one.until for one in stored.values())
+            mode = reached, {partition: one[2:] for partition, one in stored.items()}
             if before is not None and mode != before:
                 app.look_again()
             before = mode

@@ -8,13 +8,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from infra.settings import Settings
-from projections import build, dropping, generations, promotion
+from projections import build, digests, dropping, faust_worker, generations, promotion, watchdog
 from projections.build import Options, Stage
-from projections.database import one_transaction
+from projections.database import Session, one_transaction
+from projections.digests import Compared, Digest
 from projections.generations import Generation
 from projections.lane import Lane
 from projections.log import Log
-from projections.rebuild import rebuild
+from projections.rebuild import join, rebuild
 from projections.records import Raw
 from projections.refusal import Refusal
 from schemas.ids import Partition
@@ -164,6 +165,44 @@ async def append_in_a_transaction(settings: Settings, entry: Entry) -> None:
             await send(producer, entry)
     finally:
         await producer.stop()
+
+
+async def test_the_end_may_take_long_while_records_come_and_others_come_to_help(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.4)
+    monkeypatch.setattr(faust_worker, "SEEK_SECONDS", 3)
+    comparing, may_end, digest = asyncio.Event(), asyncio.Event(), digests.digest
+
+    async def slow(session: Session, compared: Sequence[Compared]) -> Digest:
+        if comparing.is_set():
+            await may_end.wait()
+        return await digest(session, compared)
+
+    def tell(stage: Stage) -> None:
+        if stage.doing == "comparing":
+            comparing.set()
+
+    monkeypatch.setattr(digests, "digest", slow)
+    history = await live_history(settings, 9)
+    async with working(settings), asyncio.timeout(90):
+        await caught_up(settings, history.log)
+        await until(settings, LIVE)
+        building = asyncio.ensure_future(rebuild(settings, Options(), tell))
+        await comparing.wait()
+        helping = asyncio.ensure_future(join(settings))
+        for _ in range(50):
+            await append(settings, history.steps(5))
+            await asyncio.wait({building, helping}, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        assert not building.done()
+        assert not helping.done()
+        async with asyncio.timeout(1):
+            await run_sql(settings, "SELECT FROM chat_g2.positions")
+        may_end.set()
+        await building
+        await helping
+        await caught_up(settings, history.log, "chat_g2")
+    assert_same(await tables(settings, "chat_g2"), expected(history.log))
 
 
 async def test_one_rebuild_leads(settings: Settings) -> None:

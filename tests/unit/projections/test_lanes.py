@@ -22,7 +22,7 @@ class FakeDatabase:
     """Positions, and nothing else."""
 
     def __init__(self, next_offset: int = 0) -> None:
-        self.rows = [(*place, next_offset, None, False, None) for place in (HERE, THERE)]
+        self.rows: list[Any] = [(*place, next_offset, None, False, None) for place in (HERE, THERE)]
 
     def transaction(self) -> Any:
         return self
@@ -145,6 +145,15 @@ async def test_a_lane_begins_where_the_tables_stand(told: Told) -> None:
     assert await opened_anew(made, {HERE: (0, 5), THERE: (0, 0)}) == {HERE: 0, THERE: 0}
     assert made.positions() == {HERE: 0, THERE: 0}
     assert Stored(*FakeDatabase().rows[0][2:]) == Stored(0, None)
+
+
+async def test_lanes_at_the_end_of_their_filling_have_nothing_to_advance_to(told: Told) -> None:
+    database = FakeDatabase()
+    database.rows = [(*HERE, 7, None, True, 7), (*THERE, 6, None, True, 7)]
+    made = Lanes(database, on_fenced=lambda: None, on_failure=told.failures.append)  # type: ignore[arg-type]
+    await opened_anew(made, {HERE: (0, 9), THERE: (0, 9)})
+    assert made.to_advance() == {THERE: 6}
+    assert made.positions() == {HERE: 7, THERE: 6}
 
 
 @pytest.mark.parametrize(
