@@ -5,13 +5,14 @@ the lanes fill.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from infra.settings import Settings
 from projections import digests, filling, log, promotion
 from projections.database import Database, Session
+from projections.digests import Compared, Digest
 from projections.generations import Generation
 from projections.refusal import GaveUp, Refusal
 from projections.tables import positions
@@ -102,8 +103,7 @@ class Build:
         async with self._of_new.transaction() as session:
             self._tell(Stage("making indexes"))
             tables = await digests.shared(live, session)
-            # Two connections, so that two processors are at work.
-            of_live, _ = await asyncio.gather(digests.digest(live, tables), filling.finish(session))
+            of_live = await _finish_and_digest(session, live, tables)
             self._tell(Stage("comparing"))
             differences = await digests.compare(live, of_live, session, await digests.digest(session, tables))
             if differences and not self._options.accept_differences:
@@ -180,3 +180,14 @@ class Build:
                 place = (*partition, late[partition], there.next_offset, there.last_ce_id)
                 async with self._of_new.transaction() as session:
                     await session.execute(positions.ADVANCE, *place)
+
+
+async def _finish_and_digest(new: Session, live: Session, tables: Sequence[Compared]) -> Digest:
+    """Do both at once, on two connections, so that two processors are at work; neither goes on when one fails."""
+    try:
+        async with asyncio.TaskGroup() as both:
+            of_live = both.create_task(digests.digest(live, tables))
+            both.create_task(filling.finish(new))
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return of_live.result()

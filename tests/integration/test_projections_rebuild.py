@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from infra.settings import Settings
-from projections import build, digests, dropping, faust_worker, generations, promotion, watchdog
+from projections import build, digests, dropping, faust_worker, filling, generations, promotion, watchdog
 from projections.build import Options, Stage
 from projections.database import Session, one_transaction
 from projections.digests import Compared, Digest
@@ -89,6 +89,32 @@ async def test_records_that_only_an_index_refuses_are_found_by_a_rebuild_too(set
     )
     assert reasons
     assert_same(await tables(settings, new.schema), expected(history.log))
+
+
+async def test_it_starts_over_when_an_index_cannot_be_made_while_the_live_tables_are_digested(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, finish, tries = digests.digest, filling.finish, iter(range(9))
+
+    async def slow(session: Session, compared: Sequence[Compared]) -> Digest:
+        await session.fetch("SELECT pg_sleep(1)")
+        return await digest(session, compared)
+
+    async def not_unique(session: Session) -> None:
+        if next(tries) == 0:
+            await asyncio.sleep(0.2)
+            raise filling.NotUnique("a message twice")
+        await finish(session)
+
+    monkeypatch.setattr(digests, "digest", slow)
+    monkeypatch.setattr(filling, "finish", not_unique)
+    history = await live_history(settings, 10)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, LIVE)
+        await built(settings)
+    assert next(tries) == 2
+    assert_same(await tables(settings, "chat_g2"), expected(history.log))
 
 
 async def test_it_goes_on_where_it_was_interrupted_and_two_are_the_same(settings: Settings) -> None:
