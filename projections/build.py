@@ -53,12 +53,14 @@ class Build:
         settings: Settings,
         of_live: Database,
         of_new: Database,
+        new: Generation,
         options: Options,
         tell: Callable[[Stage], None],
     ) -> None:
         self._settings = settings
         self._of_live = of_live
         self._of_new = of_new
+        self._new = new
         self._options = options
         self._tell = tell
 
@@ -98,7 +100,7 @@ class Build:
                 await self._pass_over_what_was_compacted(stand)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def complete(self, live: Session, new: Generation) -> None:
+    async def complete(self, live: Session) -> None:
         """Make what was left for the end, compare, and have the workers take over."""
         async with self._of_new.transaction() as session:
             self._tell(Stage("making indexes"))
@@ -109,11 +111,11 @@ class Build:
             if differences and not self._options.accept_differences:
                 shown = "\n  ".join(str(difference) for difference in differences)
                 raise Refusal(
-                    f"generation {new.id} differs from the live one at the same positions:\n  {shown}\n"
+                    f"generation {self._new.id} differs from the live one at the same positions:\n  {shown}\n"
                     f"If that is what the new code is for: chat rebuild --accept-differences. "
-                    f"If not: chat generations drop {new.id}"
+                    f"If not: chat generations drop {self._new.id}"
                 )
-            await filling.set_complete(session, new)
+            await filling.set_complete(session, self._new)
 
     async def _wait_for_live(self, stand: Ends) -> None:
         give_up_at = asyncio.get_running_loop().time() + LEVEL_SECONDS
@@ -157,7 +159,8 @@ class Build:
                 raise filling.NotUnique("new dead letters")
             raise Refusal(
                 f"records that the live tables hold cannot be applied any more:{shown}\n"
-                "Mend the code and build again, or chat rebuild --accept-dead-letters"
+                f"If that is what the new code is for: chat rebuild --accept-dead-letters. "
+                f"If not: chat generations drop {self._new.id}, mend the code, and build again"
             )
 
     async def _pass_over_what_was_compacted(self, stand: Mapping[Partition, Stored]) -> None:

@@ -122,12 +122,12 @@ async def _fill_and_promote(
     options: Options,
     tell: Callable[[Stage], None],
 ) -> None:
-    build = Build(settings, of_live, of_new, options, tell)
+    build = Build(settings, of_live, of_new, new, options, tell)
     if not new.complete:
         await build.fill()
         async with build.frozen() as live:
             await build.fill_until_there(live)
-            await build.complete(live, new)
+            await build.complete(live)
     tell(Stage("waiting to be level with the live tables"))
     await promotion.promote(settings, new.id, within=PROMOTE_SECONDS)
 
