@@ -16,5 +16,8 @@ async def drop(settings: Settings, number: int) -> None:
         if generation.state == "live":
             raise Refusal(f"generation {number} is live: promote another one first")
         await generations.forget(session, generation)
-    async with one_transaction(settings.database(), generation.schema) as session:
-        await session.execute("DROP SCHEMA {schema} CASCADE")
+    async with one_transaction(settings.database(), generations.CONTROL) as session:
+        await generations.lock(session)
+        # Its number may have been given to another one meanwhile.
+        if number not in {one.id for one in await generations.listed(session)}:
+            await generations.drop_schema(session, generation)

@@ -124,6 +124,8 @@ async def create(
     generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete)
     values = (number, generation.schema, state, found.epoch, list(READS), complete)
     await session.of(CONTROL).execute(_INSERT, *values)
+    # One that had this number may have been taken off the list, and its schema left.
+    await drop_schema(session, generation)
     within = session.of(generation.schema)
     await within.execute("CREATE SCHEMA {schema}")
     for statement in _definitions(late_indexes=late_indexes):
@@ -150,3 +152,8 @@ async def forget(session: Session, generation: Generation) -> None:
     """Take a generation off the list; its schema is for the caller to drop, once nobody feeds it any more."""
     await session.of(CONTROL).execute("DELETE FROM {schema}.generations WHERE id = $1", generation.id)
     await notify(session)
+
+
+async def drop_schema(session: Session, generation: Generation) -> None:
+    """Drop the tables of a generation, if there are any."""
+    await session.of(generation.schema).execute("DROP SCHEMA IF EXISTS {schema} CASCADE")

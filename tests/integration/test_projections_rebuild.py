@@ -2,7 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -10,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from infra.settings import Settings
 from projections import build, digests, dropping, faust_worker, filling, generations, promotion, watchdog
 from projections.build import Options, Stage
-from projections.database import Session, one_transaction
+from projections.database import Away, Session, one_transaction
 from projections.digests import Compared, Digest
 from projections.generations import Generation
 from projections.lane import Lane
@@ -253,6 +255,49 @@ async def two_generations(settings: Settings) -> Settings:
     await run_sql(settings, "UPDATE chat_g1.positions SET next_offset = 10")
     await run_sql(settings, "UPDATE chat_g2.positions SET next_offset = 9")
     return settings
+
+
+async def give_the_number_again(settings: Settings) -> None:
+    begins = {Partition(CONVERSATIONS, 0): 3}
+    async with one_transaction(settings.database(), generations.CONTROL) as session:
+        await generations.create(session, 2, Log("an epoch", begins, begins), state="building", complete=False)
+
+
+def when_off_the_list(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Awaitable[None]]) -> None:
+    """Have something happen between the two transactions of a drop."""
+    times = iter(range(2))
+
+    @asynccontextmanager
+    async def transaction(url: str, schema: str) -> AsyncIterator[Session]:
+        if next(times):
+            await do()
+        async with one_transaction(url, schema) as session:
+            yield session
+
+    monkeypatch.setattr(dropping, "one_transaction", transaction)
+
+
+async def test_what_a_drop_left_that_was_cut_short_is_in_nobodys_way(
+    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut() -> None:
+        raise Away("cut")
+
+    when_off_the_list(monkeypatch, cut)
+    with pytest.raises(Away):
+        await dropping.drop(two_generations, 2)
+    assert await states(two_generations) == {1: "live"}
+    await give_the_number_again(two_generations)
+    assert [row[0] for row in await run_sql(two_generations, "SELECT next_offset FROM chat_g2.positions")] == [3]
+
+
+async def test_a_drop_that_is_late_leaves_the_one_alone_that_has_the_number_now(
+    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    when_off_the_list(monkeypatch, partial(give_the_number_again, two_generations))
+    await dropping.drop(two_generations, 2)
+    assert await states(two_generations) == {1: "live", 2: "building"}
+    assert [row[0] for row in await run_sql(two_generations, "SELECT next_offset FROM chat_g2.positions")] == [3]
 
 
 async def test_tables_that_are_behind_are_not_promoted(two_generations: Settings) -> None:
