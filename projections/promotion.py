@@ -28,6 +28,7 @@ NEAR = 5_000
 
 _RETIRE = "UPDATE {schema}.generations SET state = 'retired' WHERE state = 'live'"
 _PROMOTE = "UPDATE {schema}.generations SET state = 'live', promoted_at = now() WHERE id = $1"
+_LIVE_BEFORE = "SELECT id FROM {schema}.generations WHERE state = 'retired' ORDER BY promoted_at DESC LIMIT 1"
 _HOLD = "SELECT FROM {schema}.positions FOR SHARE"
 
 
@@ -43,10 +44,10 @@ async def promote(settings: Settings, number: int, *, within: float) -> None:
 async def roll_back(settings: Settings, *, within: float) -> int:
     """Promote the generation again that was live before, and return its number."""
     async with one_transaction(settings.database(), generations.CONTROL) as session:
-        retired = [one for one in await generations.listed(session) if one.state == "retired"]
-    if not retired:
+        found = await session.fetch(_LIVE_BEFORE)
+    if not found:
         raise Refusal("there is no earlier generation to go back to")
-    number = retired[-1].id
+    number: int = found[0][0]
     await promote(settings, number, within=within)
     return number
 

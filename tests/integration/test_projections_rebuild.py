@@ -309,6 +309,19 @@ async def test_tables_that_are_behind_are_not_promoted(two_generations: Settings
     assert await states(two_generations) == {1: "retired", 2: "live"}
 
 
+async def test_a_roll_back_goes_to_the_one_that_was_live_before(two_generations: Settings) -> None:
+    async with one_transaction(two_generations.database(), generations.CONTROL) as session:
+        begins = {Partition(CONVERSATIONS, 0): 0}
+        await generations.create(session, 3, Log("an epoch", begins, begins), state="building", complete=True)
+    for number in (2, 3):
+        await run_sql(two_generations, f"UPDATE chat_g{number}.positions SET next_offset = 10")
+    for number in (2, 3, 1, 2):
+        await promotion.promote(two_generations, number, within=1)
+    for number in (1, 2):
+        assert await promotion.roll_back(two_generations, within=1) == number
+        assert (await states(two_generations))[number] == "live"
+
+
 async def test_the_live_tables_wait_while_others_draw_level(
     two_generations: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
