@@ -5,10 +5,10 @@ is a new generation, filled from the start of the log.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from projections import log, refusal
-from projections.database import Session, one_transaction
+from projections.database import Gone, Session, one_transaction
 from projections.tables import (
     blocked_users,
     conversations,
@@ -51,6 +51,8 @@ _INSERT = """
 INSERT INTO {schema}.generations (id, schema_name, state, epoch, reads, complete, promoted_at)
 VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $3 = 'live' THEN now() END)
 """
+_LISTED = "SELECT id, schema_name, state, epoch, complete FROM {schema}.generations ORDER BY id"
+_LIVE_BEFORE = "SELECT id FROM {schema}.generations WHERE state = 'retired' ORDER BY promoted_at DESC LIMIT 1"
 
 TABLES = (
     conversations, messages, reads, inbox, blocked_users, reports, users, last_seen, dead_letters, differences
@@ -108,9 +110,21 @@ async def lock(session: Session) -> None:
 
 
 async def listed(session: Session) -> list[Generation]:
-    """Return all generations, the oldest first."""
-    rows = await session.fetch("SELECT id, schema_name, state, epoch, complete FROM chat.generations ORDER BY id")
-    return [Generation(*row) for row in rows]
+    """Return all generations, the oldest first; Refusal before a worker has made the list."""
+    return [Generation(*row) for row in await _look_up(session, _LISTED)]
+
+
+async def live_before(session: Session) -> int | None:
+    """Return the number of the generation that was live before the one that is, if it is still there."""
+    found = await _look_up(session, _LIVE_BEFORE)
+    return found[0][0] if found else None
+
+
+async def _look_up(session: Session, sql: str) -> list[Any]:
+    try:
+        return await session.of(CONTROL).fetch(sql)
+    except Gone:
+        raise refusal.Refusal("there are no read tables yet: has a worker run?") from None
 
 
 async def create(

@@ -28,7 +28,6 @@ NEAR = 5_000
 
 _RETIRE = "UPDATE {schema}.generations SET state = 'retired' WHERE state = 'live'"
 _PROMOTE = "UPDATE {schema}.generations SET state = 'live', promoted_at = now() WHERE id = $1"
-_LIVE_BEFORE = "SELECT id FROM {schema}.generations WHERE state = 'retired' ORDER BY promoted_at DESC LIMIT 1"
 _HOLD = "SELECT FROM {schema}.positions FOR SHARE"
 
 
@@ -44,10 +43,9 @@ async def promote(settings: Settings, number: int, *, within: float) -> None:
 async def roll_back(settings: Settings, *, within: float) -> int:
     """Promote the generation again that was live before, and return its number."""
     async with one_transaction(settings.database(), generations.CONTROL) as session:
-        found = await session.fetch(_LIVE_BEFORE)
-    if not found:
+        number = await generations.live_before(session)
+    if number is None:
         raise Refusal("there is no earlier generation to go back to")
-    number: int = found[0][0]
     await promote(settings, number, within=within)
     return number
 

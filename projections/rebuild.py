@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from infra.settings import Settings
 from projections import dropping, faust_worker, filling, generations, log, promotion
 from projections.build import LOOK_SECONDS, Build, Options, Stage
-from projections.database import Database, Gone, Session, one_transaction
+from projections.database import Database, one_transaction
 from projections.generations import Generation
 from projections.refusal import Refusal
 from projections.tables import positions
@@ -72,7 +72,7 @@ async def _begin(settings: Settings, found: log.Log, *, late_indexes: bool = Fal
     """Return the live generation and the one to build, which is the unfinished one if there is one."""
     async with one_transaction(settings.database(), generations.CONTROL) as session:
         await generations.lock(session)
-        known = await _known(session)
+        known = await generations.listed(session)
         live = next((one for one in known if one.state == "live"), None)
         if live is None:
             raise Refusal("there is no live generation to compare with: start a worker, and let it catch up")
@@ -84,13 +84,6 @@ async def _begin(settings: Settings, found: log.Log, *, late_indexes: bool = Fal
         return live, await generations.create(
             session, number, found, state="building", complete=False, late_indexes=late_indexes
         )
-
-
-async def _known(session: Session) -> list[Generation]:
-    try:
-        return await generations.listed(session)
-    except Gone:
-        raise Refusal("there are no read tables yet: has a worker run?") from None
 
 
 async def _build(

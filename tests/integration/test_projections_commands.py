@@ -63,9 +63,10 @@ async def parsed(settings: Settings, *arguments: str) -> Any:
 
 
 async def test_generations_are_listed_and_the_live_one_is_kept(settings: Settings) -> None:
-    assert (
-        await run(settings, "generations", "list")
-    ).output == "Error: there are no read tables yet: has a worker run?\n"
+    for command in ("list", "promote 1", "rollback", "drop 1"):
+        refused = await run(settings, "generations", *command.split())
+        wanted = (1, "Error: there are no read tables yet: has a worker run?\n")
+        assert (refused.exit_code, refused.output) == wanted, command
     await projected(settings)
 
     (row,) = await parsed(settings, "generations", "list")
