@@ -189,9 +189,9 @@ class History:
             self._append(UserUpdated(user_id=user, name=self.random.choice(["Ann", None]), photo=None))
 
     def see(self) -> None:
-        """A last socket closed; records may come in any order of their times."""
+        """A last socket closed; records may come in any order of their times, and have the same."""
         _, user, _ = self._two()
-        at = START + self.random.randrange(1_000_000)
+        at = START + self.random.randrange(1_000_000) // 100_000
         self._append(LastSeen(user_id=user, last_seen=format_time(at)))
 
     def spoil(self) -> None:

@@ -185,7 +185,7 @@ class Oracle:
         user = int(record.key)
         if value is None:
             self.seen.pop(user, None)
-        elif user not in self.seen or value["last_seen"] > self.seen[user][1]:
+        elif user not in self.seen or value["last_seen"] >= self.seen[user][1]:
             self.seen[user] = (user, value["last_seen"], record.offset)
 
     def _take(self, what: tuple[str, Any]) -> bool:

@@ -24,7 +24,7 @@ def fold(partition: int, records: Sequence[Record]) -> Changes:
                     changes.new_dead_letters.append(dead_letter(record.raw, str(reason)))
                     continue
                 known = changes.changed_last_seen.get(user_id)
-                if known is None or row.last_seen > known.last_seen:
+                if known is None or row.last_seen >= known.last_seen:
                     changes.changed_last_seen[user_id] = row
             case Erased(user_id=user_id):
                 changes.changed_last_seen.pop(user_id, None)

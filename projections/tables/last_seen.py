@@ -18,7 +18,7 @@ INDEXES = ("ALTER TABLE {schema}.last_seen ADD PRIMARY KEY (user_id)",)
 
 
 class Row(NamedTuple):
-    """One user's latest time, and the first record that said it."""
+    """One user's latest time, and the last record that said it, which is the one that compaction keeps."""
 
     user_id: int
     last_seen: datetime
@@ -35,7 +35,7 @@ UPSERT = Statement(
     """
     INSERT INTO {schema}.last_seen AS l (user_id, last_seen, record_offset) SELECT n.* FROM {rows}
     ON CONFLICT (user_id) DO UPDATE SET last_seen = excluded.last_seen, record_offset = excluded.record_offset
-    WHERE excluded.last_seen > l.last_seen
+    WHERE excluded.last_seen >= l.last_seen
     """,
     Row,
 )

@@ -56,7 +56,7 @@ class Memory:
         later = [
             row
             for row in changes.changed_last_seen.values()
-            if (known := self.tables["last_seen"].get(row[:1])) is None or row.last_seen > known[1]
+            if (known := self.tables["last_seen"].get(row[:1])) is None or row.last_seen >= known[1]
         ]
         self._upsert("last_seen", 1, later)
         for user, added in changes.totals.items():
