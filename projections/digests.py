@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 from projections import generations
 from projections.database import Session
+from schemas import topics
 
 BUCKETS = 256
 SHOWN = 3
 # A reason may be worded anew without the record being any better.
 _NOT_COMPARED = {("dead_letters", "reason")}
+# A bad record that compaction took is a dead letter only where it was read before.
+_COMPACTED = ", ".join(f"'{topic.name}'" for topic in topics.TOPICS if topic.compacted)
+_WHICH_ROWS = {"dead_letters": f"WHERE topic NOT IN ({_COMPACTED})"}
 
 _COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = '{schema}' ORDER BY column_name
@@ -96,4 +100,5 @@ async def _rows(session: Session, compared: Compared, buckets: Sequence[int]) ->
 
 def _rows_sql(compared: Compared) -> str:
     row = f"ROW({', '.join(compared.columns)})"
-    return f"SELECT {row}::text AS text, hash_record_extended({row}, 0) AS hash FROM {{schema}}.{compared.table}"  # noqa: S608
+    rows = f"{{schema}}.{compared.table} {_WHICH_ROWS.get(compared.table, '')}"
+    return f"SELECT {row}::text AS text, hash_record_extended({row}, 0) AS hash FROM {rows}"  # noqa: S608

@@ -152,7 +152,10 @@ async def _interrupted(settings: Settings, doing: str) -> None:
 async def test_what_was_compacted_is_passed_over_and_what_is_only_late_is_not(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands for a record that compaction took: the end of a transaction, an offset that nobody is given."""
+    """What stands for a record that compaction took: the end of a transaction, an offset that nobody is given.
+
+    It was a bad one, and is a dead letter where it was read before.
+    """
     monkeypatch.setattr(build, "COMPACTED_SECONDS", 0.1)
     history = await live_history(settings, 8)
     async with working(settings):
@@ -164,6 +167,12 @@ async def test_what_was_compacted_is_passed_over_and_what_is_only_late_is_not(
         of_users = "topic = 'chat.users' AND partition = 0"
         await until(settings, f"SELECT FROM chat_g1.positions WHERE {of_users} AND next_offset = {end - 1}")
         await run_sql(settings, f"UPDATE chat_g1.positions SET next_offset = {end} WHERE {of_users}")
+        place = f"'chat.users', 0, {end - 1}"
+        await run_sql(
+            settings,
+            f"INSERT INTO chat_g1.dead_letters (topic, partition, record_offset, reason, headers, recorded_at) "
+            f"VALUES ({place}, 'bad', '[]', now())",
+        )
         filling = asyncio.Event()
         take = Lane.take
 
