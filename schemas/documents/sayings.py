@@ -89,7 +89,8 @@ and itself a report of the same user with the same `client_id` counts.
     ),
     topics.USERS: Said(
         "How users are shown, as the profile service publishes it; compacted, the last record of a user counts. "
-        "A record without a value erases the user's profile.",
+        "A record without a value erases the user's profile. It is written without transactions: their ends have "
+        "offsets and are no records, and whoever waits for the end of the topic would wait in vain.",
         _USER,
     ),
     topics.PRESENCE: Said(
