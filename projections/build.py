@@ -65,7 +65,7 @@ class Build:
         self._tell = tell
 
     async def fill(self) -> None:
-        """Wait until the new tables are nearly where the live ones are."""
+        """Wait until the new tables are nearly where the live ones are, or may not go on: there one was interrupted."""
         while True:
             if await self._behind("filling", await self._ends()) <= NEAR:
                 return
@@ -135,6 +135,8 @@ class Build:
             stored = await positions.load(session)
             if not self._options.accept_dead_letters:
                 await self._refuse_new_dead_letters(session)
+        untils = {partition: one.until for partition, one in stored.items() if one.until is not None}
+        ends = {partition: min(end, untils.get(partition, end)) for partition, end in ends.items()}
         behind, total = promotion.behind(stored, ends), sum(ends.values())
         self._tell(Stage(doing, total - behind, total))
         return behind

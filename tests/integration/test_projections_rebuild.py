@@ -127,6 +127,8 @@ async def test_it_goes_on_where_it_was_interrupted_and_two_are_the_same(settings
         for doing in ("filling", "filling to where the live tables were", "comparing"):
             await _interrupted(settings, doing)
             assert await states(settings) == {1: "live", 2: "building"}
+            await append(settings, history.steps(300))
+            await caught_up(settings, history.log)
         await built(settings)
         await built(settings)
         assert await states(settings) == {1: "retired", 2: "retired", 3: "live"}
