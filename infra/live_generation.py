@@ -40,10 +40,11 @@ AWAY = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
     asyncpg.InvalidSchemaNameError,
     asyncpg.InternalClientError,
 )
-"""What Postgres raises when it is away, or when a generation is gone that was live a moment ago."""
+"""What Postgres raises when it is away, or when another generation is live than the one that can answer."""
 
 _LIVE = "SELECT schema_name, epoch, reads FROM chat.generations WHERE state = 'live'"
 _POSITIONS = "SELECT topic, partition, next_offset FROM {schema}.positions"

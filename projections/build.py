@@ -65,7 +65,7 @@ class Build:
         self._tell = tell
 
     async def fill(self) -> None:
-        """Wait until the new tables are nearly where the live ones are, or may not go on: there one was interrupted."""
+        """Wait until the new tables are nearly where the live ones are, or may not go on."""
         while True:
             if await self._behind("filling", await self._ends()) <= NEAR:
                 return
@@ -87,8 +87,7 @@ class Build:
         stand = await positions.load(live)
         ends = {partition: stored.next_offset for partition, stored in stand.items()}
         async with self._of_new.transaction() as session:
-            for partition, end in ends.items():
-                await session.execute(positions.SET_UNTIL, *partition, end)
+            await stop_at(session, ends)
         before, still_since = -1, asyncio.get_running_loop().time()
         while behind := await self._behind("filling to where the live tables were", ends):
             now = asyncio.get_running_loop().time()
@@ -185,6 +184,12 @@ class Build:
                 place = (*partition, late[partition], there.next_offset, there.last_ce_id)
                 async with self._of_new.transaction() as session:
                     await session.execute(positions.ADVANCE, *place)
+
+
+async def stop_at(session: Session, ends: Ends) -> None:
+    """Have the tables filled to these ends, and no further."""
+    for partition, end in ends.items():
+        await session.execute(positions.SET_UNTIL, *partition, end)
 
 
 async def _finish_and_digest(new: Session, live: Session, tables: Sequence[Compared]) -> Digest:

@@ -4,6 +4,7 @@
 is a new generation, filled from the start of the log.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -48,10 +49,10 @@ _DEFINE_CONTROL = (
     "CREATE UNIQUE INDEX IF NOT EXISTS one_live ON {schema}.generations (state) WHERE state = 'live'",
 )
 _INSERT = """
-INSERT INTO {schema}.generations (id, schema_name, state, epoch, reads, complete, promoted_at)
-VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $3 = 'live' THEN now() END)
+INSERT INTO {schema}.generations (id, schema_name, state, epoch, reads, complete, shape, promoted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $3 = 'live' THEN now() END)
 """
-_LISTED = "SELECT id, schema_name, state, epoch, complete FROM {schema}.generations ORDER BY id"
+_LISTED = "SELECT id, schema_name, state, epoch, complete, shape FROM {schema}.generations ORDER BY id"
 _LIVE_BEFORE = "SELECT id FROM {schema}.generations WHERE state = 'retired' ORDER BY promoted_at DESC LIMIT 1"
 
 TABLES = (
@@ -67,7 +68,8 @@ READS = tuple(sorted(event.type for event in EVENT_TYPES if event.topic in log.P
 class Generation(NamedTuple):
     """One build of the read tables, made from the log with this epoch.
 
-    `complete`: it has all its indexes, and workers feed it; until then those who fill it do.
+    `complete`: it has all its indexes, and workers feed it; until then those who fill it do. `shape`: a digest of its
+    tables' definitions.
     """
 
     id: int
@@ -75,6 +77,12 @@ class Generation(NamedTuple):
     state: str
     epoch: str
     complete: bool
+    shape: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether it has the tables that this code writes; any other is for the code that made it."""
+        return self.shape == SHAPE
 
     @property
     def group(self) -> str:
@@ -85,7 +93,7 @@ async def join(url: str, found: log.Log) -> None:
     """Make the first generation unless there is one: live at once when the log is empty."""
     async with one_transaction(url, CONTROL) as session:
         await lock(session)
-        for statement in _DEFINE_CONTROL:
+        for statement in (*_DEFINE_CONTROL, _ADD_SHAPE):
             await session.execute(statement)
         if not await listed(session):
             state = "live" if found.empty else "building"
@@ -135,8 +143,8 @@ async def create(
     Not `complete`: it is to be filled, and filling.py makes in the end what is faster made once, `late_indexes` too
     unless they are wanted from the start.
     """
-    generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete)
-    values = (number, generation.schema, state, found.epoch, list(READS), complete)
+    generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete, SHAPE)
+    values = (number, generation.schema, state, found.epoch, list(READS), complete, SHAPE)
     await session.of(CONTROL).execute(_INSERT, *values)
     # One that had this number may have been taken off the list, and its schema left.
     await drop_schema(session, generation)
@@ -160,6 +168,13 @@ def _definitions(*, late_indexes: bool) -> Iterator[str]:
     yield from views.VIEWS
     if late_indexes:
         yield from LATE_INDEXES
+
+
+SHAPE = hashlib.sha256(" ".join(" ".join(_definitions(late_indexes=True)).split()).encode()).hexdigest()[:16]
+"""Of the tables, indexes and views as this code defines them."""
+
+# Generations that were made before shapes were noted have the first that was.
+_ADD_SHAPE = f"ALTER TABLE {{schema}}.generations ADD COLUMN IF NOT EXISTS shape text NOT NULL DEFAULT '{SHAPE}'"
 
 
 async def forget(session: Session, generation: Generation) -> None:

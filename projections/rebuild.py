@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from infra.settings import Settings
 from projections import dropping, faust_worker, filling, generations, log, promotion
-from projections.build import LOOK_SECONDS, Build, Options, Stage
+from projections.build import LOOK_SECONDS, Build, Options, Stage, stop_at
 from projections.database import Database, one_transaction
 from projections.generations import Generation
 from projections.refusal import Refusal
@@ -64,7 +64,7 @@ async def _begun(settings: Settings) -> Generation:
 
 async def _building(settings: Settings) -> Generation | None:
     async with one_transaction(settings.database(), generations.CONTROL) as session:
-        building = [one for one in await generations.listed(session) if one.state == "building"]
+        building = [one for one in await generations.listed(session) if one.state == "building" and one.fits]
     return building[0]._replace(complete=False) if building else None
 
 
@@ -78,12 +78,21 @@ async def _begin(settings: Settings, found: log.Log, *, late_indexes: bool = Fal
             raise Refusal("there is no live generation to compare with: start a worker, and let it catch up")
         generations.require_epoch(live, found.epoch)
         for one in known:
+            if one.state == "building" and not one.fits:
+                raise Refusal(
+                    f"generation {one.id} has the tables of another release, which can go on with it. "
+                    f"To build those of this one: chat generations drop {one.id}"
+                )
             if one.state == "building":
                 return live, one
         number = known[-1].id + 1
-        return live, await generations.create(
+        new = await generations.create(
             session, number, found, state="building", complete=False, late_indexes=late_indexes
         )
+        if not live.fits:
+            # Maybe nobody feeds it any more: what would be filled past where it stands could not be compared.
+            await stop_at(session.of(new.schema), await promotion.ends_of(session.of(live.schema)))
+        return live, new
 
 
 async def _build(

@@ -1,6 +1,7 @@
 """One worker: find the log and the generations, feed each of them, and end clearly when that cannot go on.
 
-Every generation that edges read, or could be told to read again, is fed until it is dropped.
+Every generation that edges read, or could be told to read again, is fed until it is dropped: by workers of the release
+that made it, or of one with the same tables.
 """
 
 import asyncio
@@ -49,6 +50,7 @@ class Feeds:
         self._epoch = epoch
         self._control = Database(settings.database(), generations.CONTROL, size=1)
         self._running: dict[int, _Feed] = {}
+        self._others: set[int] = set()
         self._seen = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -72,19 +74,24 @@ class Feeds:
         now = asyncio.get_running_loop().time()
         try:
             async with self._control.transaction() as session:
-                fed = {one.id: one for one in await generations.listed(session) if one.complete}
+                known = await generations.listed(session)
         except Away as away:
             if self._running and now - self._seen > AWAY_SECONDS:
                 raise GaveUp(f"Postgres has been away for {AWAY_SECONDS:.0f} s: {away}") from away
             return
         self._seen = now
+        fed = {one.id: one for one in known if one.complete and one.fits}
+        for one in known:
+            if not one.fits and one.id not in self._others:
+                self._others.add(one.id)
+                logger.warning("generation %d has the tables of another release, whose workers feed it", one.id)
         for number in self._running.keys() - fed.keys():
             logger.info("generation %d was dropped", number)
             await self._end(number)
         for number in fed.keys() - self._running.keys():
             generations.require_epoch(fed[number], self._epoch)
             self._running[number] = _Feed(self._settings, self._instance, fed[number])
-        if not any(one.state == "live" for one in fed.values()):
+        if not any(one.state == "live" for one in known):
             await promotion.promote_first(self._settings, fed.values())
 
     async def _ended(self, feed: "_Feed") -> None:

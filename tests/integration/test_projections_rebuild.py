@@ -17,7 +17,7 @@ from projections.digests import Compared, Digest
 from projections.generations import Generation
 from projections.lane import Lane
 from projections.log import Log
-from projections.rebuild import join, rebuild
+from projections.rebuild import _begin, _begun, join, rebuild
 from projections.records import Raw
 from projections.refusal import Refusal
 from schemas.ids import Partition
@@ -374,6 +374,44 @@ async def test_a_new_dead_letter_stops_it(settings: Settings) -> None:
             await built(settings)
         await built(settings, Options(accept_dead_letters=True, accept_differences=True))
         assert await states(settings) == {1: "retired", 2: "live"}
+
+
+async def test_tables_of_another_release_are_left_to_its_workers_and_a_rebuild_makes_those_of_this_one(
+    settings: Settings,
+) -> None:
+    history = await live_history(settings, 11)
+    async with working(settings):
+        await caught_up(settings, history.log)
+        await until(settings, LIVE)
+    await run_sql(settings, "ALTER TABLE chat_g1.last_seen DROP COLUMN record_offset")
+    await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
+    before = await run_sql(settings, "SELECT * FROM chat_g1.positions")
+    async with working(settings):
+        await append(settings, history.steps(200))
+        assert (await built(settings)).id == 2
+        await caught_up(settings, history.log, "chat_g2")
+    assert await states(settings) == {1: "retired", 2: "live"}
+    assert_same(await tables(settings, "chat_g2"), expected(history.log))
+    assert await run_sql(settings, "SELECT * FROM chat_g1.positions") == before
+
+
+async def test_generations_of_before_shapes_were_noted_have_the_first_that_is(two_generations: Settings) -> None:
+    await run_sql(two_generations, "ALTER TABLE chat.generations DROP COLUMN shape")
+    await generations.join(two_generations.database(), Log("an epoch", {}, {}))
+    async with one_transaction(two_generations.database(), generations.CONTROL) as session:
+        assert [one.fits for one in await generations.listed(session)] == [True, True]
+
+
+async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
+    await run_sql(two_generations, "UPDATE chat.generations SET shape = 'another' WHERE id = 2")
+    begins = {Partition(CONVERSATIONS, 0): 0}
+    with pytest.raises(Refusal, match="chat generations drop 2"):
+        await _begin(two_generations, Log("an epoch", begins, begins))
+    with pytest.raises(Refusal, match="nothing is being built"):
+        await _begun(two_generations)
+    await dropping.drop(two_generations, 2)
+    _, new = await _begin(two_generations, Log("an epoch", begins, begins))
+    assert (new.id, new.fits, await _begun(two_generations)) == (2, True, new)
 
 
 async def test_without_a_live_generation_there_is_nothing_to_rebuild(settings: Settings) -> None:

@@ -23,7 +23,7 @@ HELD_BY = {
     "tests/integration/test_embedded.py": ("infra/embedded/postgres.py",),
     "tests/integration/test_missed.py": ("gateway/resuming/missed.py", "gateway/resuming/told_rows.py"),
     "tests/integration/test_projections_commands.py": ("infra/commands/agreement.py",),
-    "tests/integration/test_queries.py": ("gateway/reads/queries.py", "infra/read_tables.py"),
+    "tests/integration/test_queries.py": ("gateway/reads/queries.py",),
     "tests/integration/test_servers.py": ("infra/kafka_topics.py",),
     "tests/integration/test_up.py": ("infra/commands/up.py", "infra/embedded/lock.py"),
     "tests/integration/test_write_side.py": ("command_api/app.py",),
