@@ -1,4 +1,8 @@
-"""Block a conversation and take the block back: per user, idempotent, told with the time it first happened."""
+"""Block a conversation and take the block back: per user, idempotent, told with the time it first happened.
+
+What is so already is written once more, with its first time: something that undoes it may be under way, here or on
+another edge, and must come before what was answered last.
+"""
 
 from typing import NamedTuple
 
@@ -10,10 +14,10 @@ from schemas.times import Time
 
 
 class BlockChanged(NamedTuple):
-    """When the block in force began, or when it was taken back; `position` is None when that was so already."""
+    """When the block in force began, or when it was taken back."""
 
     at: Time
-    position: Position | None
+    position: Position
 
 
 class Blocks:
@@ -29,13 +33,11 @@ class Blocks:
         known = await self._conversations.get(conversation_id)
         with known:
             member = known.member(user_id)
-            if member.blocked_at is not None and member.blocks:
-                return BlockChanged(member.blocked_at, None)
             event = ConversationBlocked(
                 conversation_id=conversation_id,
                 user_id=user_id,
                 other_user_id=known.conversation.other(user_id).user_id,
-                blocked_at=self._clock.now_text(),
+                blocked_at=(member.blocked_at if member.blocks else None) or self._clock.now_text(),
             )
             position = (await self._appender.append_and_observe(event)).position
             return BlockChanged(known.member(user_id).blocked_at or event.blocked_at, position)
@@ -45,13 +47,11 @@ class Blocks:
         known = await self._conversations.get(conversation_id)
         with known:
             member = known.member(user_id)
-            if member.unblocked_at is not None:
-                return BlockChanged(member.unblocked_at, None)
             event = ConversationUnblocked(
                 conversation_id=conversation_id,
                 user_id=user_id,
                 other_user_id=known.conversation.other(user_id).user_id,
-                unblocked_at=self._clock.now_text(),
+                unblocked_at=member.unblocked_at or self._clock.now_text(),
             )
             position = (await self._appender.append_and_observe(event)).position
             return BlockChanged(known.member(user_id).unblocked_at or event.unblocked_at, position)

@@ -1,7 +1,9 @@
 """Report the other user of a conversation to the moderators: once for each client_id, a few a day."""
 
+import asyncio
 import secrets
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from command_api.conversations import PATIENCE_SECONDS, Conversations
 from command_api.ids import Ids
@@ -37,9 +39,19 @@ class Reports:
         self._appender = edge.appender
         self._tail = edge.tail
         self._clock = edge.clock
+        self._turns: WeakValueDictionary[tuple[int, int, str], asyncio.Lock] = WeakValueDictionary()
 
     async def file(self, user_id: int, conversation_id: int, request: FileReport) -> Reported:
         """File a report about the other; a retry is told the first one. ChatError when it is refused."""
+        if request.client_id is None:
+            return await self._file(user_id, conversation_id, request)
+        # A retry that comes while the first one is under way is that one, and not one more of the day's.
+        report = (conversation_id, user_id, request.client_id)
+        turn = self._turns.setdefault(report, asyncio.Lock())
+        async with turn:
+            return await self._file(user_id, conversation_id, request)
+
+    async def _file(self, user_id: int, conversation_id: int, request: FileReport) -> Reported:
         known = await self._conversations.get(conversation_id)
         other = known.conversation.other(known.member(user_id).user_id)
         partition = self._appender.partition_of(MODERATION, known.conversation.key.encode())

@@ -17,7 +17,7 @@ from infra.tail import Stage
 from schemas.errors import ChatError, Code, Unavailable
 from schemas.events import ConversationBlocked, MessageSent
 from schemas.ids import BLOCK_SIZE
-from schemas.requests import OpenConversation
+from schemas.requests import FileReport, OpenConversation
 from tests.support.write_sides import open_conversation, send, serving_tables, worker, write_side
 
 ROUNDS = 30
@@ -117,6 +117,41 @@ async def test_a_block_against_a_send_in_the_same_instant_is_answered_as_the_log
         and entry.event.sender_id == 5
     ]
     assert of_the_sender == answered
+
+
+async def test_what_is_answered_last_holds_whatever_was_under_way(sides: tuple[WriteSide, WriteSide]) -> None:
+    """A block that is in force already stands behind the end of it that is in line, and the other way round."""
+    blocks = sides[0].blocks
+    conversation = await open_conversation(sides[0], 15, 16)
+    first = await blocks.block(15, conversation)
+    unblocking = asyncio.ensure_future(blocks.unblock(15, conversation))
+    await asyncio.sleep(0)
+    again = await blocks.block(15, conversation)
+    await unblocking
+    assert again.at == first.at
+    for side in sides:
+        with pytest.raises(ChatError) as refused:
+            await send(side, conversation, 16, "too late")
+        assert refused.value.code is Code.CONVERSATION_BLOCKED
+    unblocked = await blocks.unblock(15, conversation)
+    blocking = asyncio.ensure_future(blocks.block(15, conversation))
+    await asyncio.sleep(0)
+    assert (await blocks.unblock(15, conversation)).at == unblocked.at
+    await blocking
+    assert (await send(sides[1], conversation, 16, "at last")).seq == 1
+
+
+async def test_a_retry_of_a_report_that_is_under_way_is_not_one_more_of_the_day(
+    sides: tuple[WriteSide, WriteSide], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sides[0].limits.reports, "_limit", 1)
+    conversation = await open_conversation(sides[0], 17, 18)
+    report = FileReport(report_type="spam", reason="x", client_id="r")
+    filed = await asyncio.gather(*(sides[0].reports.file(17, conversation, report) for _ in range(3)))
+    assert len({one.report_id for one in filed}) == 1
+    with pytest.raises(ChatError) as refused:
+        await sides[0].reports.file(17, conversation, FileReport(report_type="spam", reason="x", client_id="s"))
+    assert refused.value.code is Code.RATE_LIMITED
 
 
 async def test_reads_of_one_message_in_the_same_instant_on_two_edges_are_told_the_first_time(
