@@ -3,6 +3,7 @@
 Looked for where it is cheapest: the digests of the conversation in memory, the tail's memory, then Postgres.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -11,11 +12,14 @@ from command_api.kept import Known, digest
 from command_api.loads import Loads
 from infra.memory import Entry
 from infra.tail import Tail
-from schemas.errors import ChatError, Code
+from schemas.errors import ChatError, Code, Unavailable
 from schemas.events import MessageSent
 from schemas.ids import Position
 from schemas.requests import SendMessage
 from schemas.times import Time, write_time
+
+PATIENCE_SECONDS = 2.0
+"""How long an answer waits for a tail that is behind the read tables."""
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -66,9 +70,11 @@ class Claims:
         number = known.partition.partition
         row, stored = await self._loads.claimed(number, known.conversation.id, sender_id, client_id)
         if row is None:
-            self._tail.memories[known.partition].check_covers(stored)
-            return None
+            return self._unstored(known, stored, sender_id, client_id)
         position = Position(number, row["record_offset"])
+        # A client takes the position of an answer for what it has: nothing that this edge has not told yet lies before.
+        if not await self._tail.passed({known.partition: position.offset + 1}, PATIENCE_SECONDS):
+            raise Unavailable("this edge is behind the read tables")
         sent = Sent(row["id"], write_time(row["created_at"]), known.conversation.id, client_id, row["seq"], position)
         return First(sent, row["content"], row["content_type"])
 
@@ -76,11 +82,21 @@ class Claims:
         """Look in what the tail remembers, without waiting."""
         if digest(sender_id, client_id) not in known.claims:
             return None
-        for entry in reversed(self._tail.memories[known.partition].of_key(known.conversation.key)):
-            event = entry.event
-            if isinstance(event, MessageSent) and (event.sender_id, event.client_id) == (sender_id, client_id):
-                return first(entry)
-        return None
+        return _among(self._tail.memories[known.partition].of_key(known.conversation.key), sender_id, client_id)
+
+    def _unstored(self, known: Known, stored: int, sender_id: int, client_id: str) -> First | None:
+        """Look at what the tables, which end before `stored`, do not have; they may have had it, and be restored."""
+        memory = self._tail.memories[known.partition]
+        memory.check_covers(stored)
+        return _among(memory.of_key(known.conversation.key, stored), sender_id, client_id)
+
+
+def _among(entries: Sequence[Entry], sender_id: int, client_id: str) -> First | None:
+    for entry in reversed(entries):
+        event = entry.event
+        if isinstance(event, MessageSent) and (event.sender_id, event.client_id) == (sender_id, client_id):
+            return first(entry)
+    return None
 
 
 def sent(entry: Entry) -> Sent:

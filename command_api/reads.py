@@ -133,4 +133,4 @@ class Reads:
             event = entry.event
             if isinstance(event, MessageRead) and event.reader_id == reader_id and event.up_to_seq >= seq:
                 return event.read_at
-        raise RuntimeError(f"conversation {known.conversation.id}: nothing tells when {reader_id} read message {seq}")
+        raise Unavailable("nothing tells when the message was read")

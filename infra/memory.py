@@ -53,7 +53,6 @@ class Memory:
     def __init__(self, begin: int, bound: int, *, least: int = 0, contents: int = sys.maxsize) -> None:
         self.begin = begin
         self.end = begin
-        self._forgotten = 0
         self._bound = bound
         self._least = least
         self._room = contents
@@ -102,9 +101,9 @@ class Memory:
         return _since(self._by_user.get(user_id, ()), since)
 
     def after(self, user_id: int) -> int:
-        """Return the offset after the last record that concerns a user; any that was forgotten may have."""
+        """Return the offset after the last record that concerns a user; any that is not remembered may have."""
         entries = self._by_user.get(user_id)
-        return entries[-1].offset + 1 if entries else self._forgotten
+        return entries[-1].offset + 1 if entries else self.begin
 
     def message(self, message_id: int) -> Entry | None:
         """Return the counted message with this id."""
@@ -115,7 +114,7 @@ class Memory:
         return self._opened.get(conversation_id)
 
     def _forget(self, entry: Entry) -> None:
-        self.begin = self._forgotten = entry.offset + 1
+        self.begin = entry.offset + 1
         if not entry.counted or entry.event is None:
             return
         _forget_first(self._by_key, key_of(entry.event) or "")

@@ -1,9 +1,13 @@
 """What an edge has forgotten and the read tables do not have yet is not guessed: it is asked for again."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
+import asyncpg
 import pytest
 
+from command_api import loads
 from command_api.claims import Sent
 from command_api.deliver import Deliver, outcome
 from command_api.reads import ReadMarked
@@ -51,3 +55,61 @@ async def test_a_retry_of_a_forgotten_message_makes_no_second_one_while_the_tabl
             assert await send(side, conversation, 1, "hello", "the same") == first
             assert (await mark(side, 2, before)).read_at == first_read.read_at
             assert (await asyncio.wait_for(send(side, conversation, 1, "new", "another"), 10)).seq == last.seq + 1
+
+
+@pytest.fixture
+async def later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[WriteSide, WriteSide]]:
+    """Two edges; to the second one conversations are too long for all their client_ids."""
+    async with write_side(settings, "edge-1") as first, worker(settings), write_side(settings, "edge-2") as second:
+        await serving_tables(first)
+        await serving_tables(second)
+        monkeypatch.setattr(loads, "MOST_CLIENT_IDS", 0)
+        yield first, second
+
+
+async def test_a_retry_of_what_the_tables_had_before_they_were_restored_makes_no_second_one(
+    settings: Settings, later: tuple[WriteSide, WriteSide]
+) -> None:
+    first, second = later
+    conversation = await open_conversation(first, 1, 2)
+    sent = await send(first, conversation, 1, "hello", "the same")
+    await stored(first)
+    second.conversations._kept.drop()
+    assert not (await second.conversations.get(conversation)).complete
+    connection = await asyncpg.connect(settings.database())
+    schema = second.edge.tables.live.schema
+    await connection.execute(f"DELETE FROM {schema}.messages")
+    await connection.execute(
+        f"UPDATE {schema}.positions SET next_offset = $1 WHERE topic = 'chat.conversations' AND partition = $2",
+        sent.position.offset,
+        sent.position.partition,
+    )
+    await connection.close()
+    assert await send(second, conversation, 1, "hello", "the same") == sent
+
+
+async def test_an_answer_from_the_tables_is_not_told_before_all_that_lies_before_it(
+    later: tuple[WriteSide, WriteSide], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = later
+    conversation = await open_conversation(first, 1, 2)
+    await send(first, conversation, 1, "before")
+    await stored(first)
+    second.conversations._kept.drop()
+    assert not (await second.conversations.get(conversation)).complete
+    reader, goes_on = second.edge._readers.conversations, asyncio.Event()
+    records = reader.records
+
+    async def stuck(**limits: Any) -> Any:
+        brought = await records(**limits)
+        await goes_on.wait()
+        return brought
+
+    monkeypatch.setattr(reader, "records", stuck)
+    await send(first, conversation, 1, "the last that it reads at once")
+    sent = await send(first, conversation, 1, "hello", "the same")
+    await stored(first)
+    with pytest.raises(Unavailable, match="behind"):
+        await send(second, conversation, 1, "hello", "the same")
+    goes_on.set()
+    assert await send(second, conversation, 1, "hello", "the same") == sent

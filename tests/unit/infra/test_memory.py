@@ -96,12 +96,12 @@ def test_both_users_find_a_message_and_a_block_is_the_blockers_own(memory: Memor
     assert [of_user.offset for of_user in memory.of_user(1, 101)] == [101]
 
 
-def test_what_concerns_a_user_ends_with_the_last_of_it_and_what_was_forgotten_may_have_concerned_anybody(
+def test_what_concerns_a_user_ends_with_the_last_of_it_and_what_is_not_remembered_may_concern_anybody(
     memory: Memory,
 ) -> None:
     memory.add(entry(100, message(7)))
     memory.add(entry(101, message(8, sender=3, recipient=1)))
-    assert [memory.after(user) for user in (1, 2, 3, 4)] == [102, 101, 102, 0]
+    assert [memory.after(user) for user in (1, 2, 3, 4)] == [102, 101, 102, 100]
     for offset in range(102, 105):
         memory.add(entry(offset, message(offset, sender=5, recipient=6)))
     assert [memory.after(user) for user in (1, 4, 5)] == [102, 102, 105]
