@@ -70,8 +70,13 @@ class LiveGeneration:
         self._changed.append(changed)
 
     def on_loss(self, lost: Callable[[], None]) -> None:
-        """Call `lost` whenever Postgres was away: it may come back with less than it had."""
+        """Call `lost` whenever Postgres was away, and may come back with less than it had, or has less all at once."""
         self._lost.append(lost)
+
+    def lose(self) -> None:
+        """Let go of what is known of the tables."""
+        for lost in self._lost:
+            lost()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[str | None]:
@@ -102,8 +107,7 @@ class LiveGeneration:
                     await self._listen(connection)
             except AWAY as error:
                 log.warning("Postgres is away: %r", error)
-                for lost in self._lost:
-                    lost()
+                self.lose()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _listen(self, connection: Any) -> None:

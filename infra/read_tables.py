@@ -7,12 +7,12 @@ generation's. Postgres away, or no generation yet, is `Unavailable`; what fills 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
 from infra import postgres
-from infra.live_generation import ANSWER_SECONDS, AWAY, LiveGeneration, stored_positions
+from infra.live_generation import ANSWER_SECONDS, AWAY, LOOK_SECONDS, LiveGeneration, stored_positions
 from schemas.errors import Unavailable
 from schemas.events import Event
 from schemas.ids import Partition
@@ -44,7 +44,7 @@ class ReadTables:
         return not BY_NAME[event.topic].projected or self.live.schema is None or event.type in self.live.reads
 
     async def run(self) -> None:
-        """Follow the live generation and, while somebody waits, the stored positions; until cancelled."""
+        """Follow the live generation and the stored positions, at once while somebody waits; until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.live.run())
             tasks.create_task(self._follow_positions())
@@ -71,9 +71,14 @@ class ReadTables:
 
     async def positions(self) -> dict[Partition, int]:
         """Look up the stored positions: the first offset of each partition that is not in the tables yet."""
+        before = self.stored
         async with self._connection() as (connection, schema):
-            self.stored = await stored_positions(connection, schema)
-        return self.stored
+            found = await stored_positions(connection, schema)
+        if any(found.get(partition, 0) < offset for partition, offset in before.items()):
+            log.warning("the read tables went back: they were restored, or have lost their last transactions")
+            self.live.lose()
+        self.stored = found
+        return found
 
     async def passed(self, positions: Mapping[Partition, int], within: float) -> bool:
         """Wait until everything before these offsets is in the tables; False after `within` seconds."""
@@ -108,7 +113,9 @@ class ReadTables:
 
     async def _follow_positions(self) -> None:
         while True:
-            await self._waiting.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._waiting.wait()
             pause = POLL_SECONDS
             try:
                 await self.positions()

@@ -128,7 +128,7 @@ class Caches:
             self._forget(next(iter(self._kept)))
 
     def clear(self) -> None:
-        """Forget everything: another generation is live."""
+        """Forget everything: another generation is live, or the tables may have less than they had."""
         for key in list(self._kept):
             self._forget(key)
         for fillings in self._filling.values():

@@ -38,6 +38,7 @@ class ReadRoutes:
         self._caches = Caches(on=write_side.edge.settings.caches)
         write_side.edge.tail.follow(Stage.FOLD, self._caches.fold, *CACHED)
         write_side.edge.tables.live.on_change(self._caches.clear)
+        write_side.edge.tables.live.on_loss(self._caches.clear)
 
     def routes(self) -> list[Route]:
         """Return the routes, ready to be mounted."""

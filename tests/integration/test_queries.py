@@ -187,3 +187,17 @@ async def test_a_postgres_that_was_away_may_have_less_than_it_had(place: Place) 
         assert not await tables.passed({partition: 7}, 0)
     finally:
         following.cancel()
+
+
+async def test_tables_that_went_back_are_noticed_when_nobody_asks(place: Place) -> None:
+    tables = place.queries._tables
+    partition = Partition(topics.CONVERSATIONS, 0)
+    lost = asyncio.Event()
+    tables.live.on_loss(lost.set)
+    tables.stored = {partition: 7}  # as it was before a restore, say
+    following = asyncio.ensure_future(tables._follow_positions())
+    try:
+        await asyncio.wait_for(lost.wait(), 30)
+        assert not await tables.passed({partition: 7}, 0)
+    finally:
+        following.cancel()
