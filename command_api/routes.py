@@ -117,6 +117,8 @@ def _conversation_id(request: Request) -> int:
 def _client_id(request: Request, in_body: str | None) -> str | None:
     """Return the client_id of the body or of `Idempotency-Key`; both and different is an error."""
     in_header = request.headers.get("idempotency-key")
+    if in_header is not None and not in_header.isascii():
+        raise invalid("client_id", "must be ASCII in the header Idempotency-Key")
     if in_header is not None and in_body is not None and in_header != in_body:
         raise invalid("client_id", "differs from the header Idempotency-Key")
     return in_body if in_header is None else in_header

@@ -9,11 +9,14 @@ from typing import Annotated, ClassVar, assert_never
 from msgspec import Meta, Struct
 
 from schemas import topics
-from schemas.ids import Id, pair_key
+from schemas.ids import MAX_ID, Id, pair_key
 from schemas.times import Time
 
-Seq = Annotated[int, Meta(ge=1, description="the number of a message in its conversation: 1, 2, 3, without gaps")]
+Seq = Annotated[
+    int, Meta(ge=1, le=MAX_ID, description="the number of a message in its conversation: 1, 2, 3, without gaps")
+]
 Offset = Annotated[int, Meta(ge=0)]
+ContentType = Annotated[str, Meta(max_length=100, pattern=r"\A[^\x00\ud800-\udfff]*\Z")]
 
 Content = Annotated[
     str,
@@ -55,7 +58,7 @@ class AsOf(Struct, frozen=True, gc=False):
     """What a writer vouches for: all before `offset` in this partition was folded, and `seq` was the last one there."""
 
     offset: Offset
-    seq: Annotated[int, Meta(ge=0)] = 0
+    seq: Annotated[int, Meta(ge=0, le=MAX_ID)] = 0
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):
@@ -89,7 +92,7 @@ class MessageSent(Event, frozen=True, kw_only=True):
     sender_id: Id
     recipient_id: Id
     content: Content
-    content_type: str
+    content_type: ContentType
     client_id: ClientId
     sent_at: Time
     as_of: AsOf

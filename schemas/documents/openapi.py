@@ -43,8 +43,8 @@ PARAMETERS = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "the same as `client_id` in the body; both and different is an error",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+        "description": "the same as `client_id` in the body, in ASCII; both and different is an error",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[ -~]*$"},
     },
     "Chat-After": {
         "name": "Chat-After",

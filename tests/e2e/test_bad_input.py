@@ -100,6 +100,9 @@ async def test_a_body_that_is_too_large_of_another_type_or_with_two_keys(place: 
     differs = await place.alice.http.post("/chat/messages", json=body, headers={"Idempotency-Key": "b"})
     expect(differs, 400, "VALIDATION_ERROR", "client_id")
     del body["client_id"]
+    latin = {b"Idempotency-Key": "é".encode("latin-1")}  # what browsers send; in a body it would be another text
+    foreign = await place.alice.http.post("/chat/messages", json=body, headers=latin)
+    assert (foreign.status_code, foreign.json()["details"].keys()) == (400, {"client_id"})
     wrong = await place.alice.http.post("/chat/messages", json=body, headers={"Idempotency-Key": "x" * 65})
     expect(wrong, 400, "VALIDATION_ERROR", "client_id")
 
