@@ -73,7 +73,7 @@ class Edge:
             log_is = await log_start.ensure(settings)
             readers = Readers(LogReader(settings), LogReader(settings), LogReader(settings))
             await readers.start()
-        return cls(settings, log_is, readers, await postgres.lazy_pool(settings))
+        return cls(settings, log_is, readers, await postgres.pool(settings))
 
     async def start(self) -> None:
         """Read the log's end and begin to follow it; followers must have been added before. Unavailable: try again."""

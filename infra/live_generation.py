@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 
-from infra import postgres
 from schemas.errors import Unavailable
 from schemas.ids import Partition
 
@@ -94,8 +93,9 @@ class LiveGeneration:
     async def refresh(self) -> None:
         """Look it up; Unavailable when Postgres is away."""
         try:
-            async with postgres.lent(self._pool, ANSWER_SECONDS) as connection:
-                await self._look(connection)
+            async with self._pool.acquire(timeout=ANSWER_SECONDS) as connection:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._look(connection)
         except AWAY as error:
             raise Unavailable("the read tables are away") from error
 

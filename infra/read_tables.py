@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
-from infra import postgres
 from infra.live_generation import ANSWER_SECONDS, AWAY, LOOK_SECONDS, LiveGeneration, stored_positions
 from schemas.errors import Unavailable
 from schemas.events import Event
@@ -28,10 +27,14 @@ AWAY_SECONDS = 1.0
 
 
 class ReadTables:
-    """The read side of Postgres in this process. `stored`: the stored positions as they were last looked up."""
+    """The read side of Postgres in this process. `stored`: the stored positions as they were last looked up.
+
+    `pool`: at least two connections; one of them is for following the live generation.
+    """
 
     def __init__(self, pool: Any, epoch: str) -> None:
         self._pool = pool
+        self._turns = asyncio.Semaphore(pool.get_max_size() - 1)
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[bool]]] = []
         self._waiting = asyncio.Event()
         self.live = LiveGeneration(pool, epoch)
@@ -99,11 +102,36 @@ class ReadTables:
             if schema is None:
                 raise Unavailable("the read tables are not built yet", retry_after=2)
             try:
-                async with postgres.lent(self._pool, ANSWER_SECONDS) as connection:
+                async with self._lent() as connection:
                     yield connection, schema
             except AWAY as error:
                 log.warning("the read tables cannot be read: %r", error)
                 raise Unavailable("the read tables cannot be read right now", retry_after=2) from error
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Any]:
+        """Lend a connection, to whoever asked first (the pool itself lets who comes later pass).
+
+        What is not done within ANSWER_SECONDS fails as it does when the server goes. The connection is cut then, and
+        when who waits is cancelled: to cancel a question would wait for a server that may have stopped answering.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + ANSWER_SECONDS
+        async with asyncio.timeout_at(give_up_at):
+            await self._turns.acquire()
+        try:
+            connection = await self._pool.acquire()  # one is free, or is made, which has a time limit of its own
+            cut = loop.call_at(give_up_at, connection.terminate)
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                connection.terminate()
+                raise
+            finally:
+                cut.cancel()
+                await self._pool.release(connection)
+        finally:
+            self._turns.release()
 
     def _has_passed(self, positions: Mapping[Partition, int]) -> bool:
         return all(self.stored.get(partition, 0) >= offset for partition, offset in positions.items())

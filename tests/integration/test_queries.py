@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import asyncpg
 import msgspec
@@ -201,3 +201,45 @@ async def test_tables_that_went_back_are_noticed_when_nobody_asks(place: Place) 
         assert not await tables.passed({partition: 7}, 0)
     finally:
         following.cancel()
+
+
+async def test_who_stops_waiting_does_not_wait_for_a_server_that_has_stopped(place: Place) -> None:
+    tables = place.queries._tables
+    asked: list[Any] = []
+
+    async def ask() -> None:
+        async with tables._lent() as connection:
+            asked.append(connection._con)
+            await connection.execute("SELECT pg_sleep(30)")
+
+    asking = asyncio.ensure_future(ask())
+    async with asyncio.timeout(30):
+        while not asked:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert asked[0].is_closed(), "it would have been asked to cancel the question, and been waited for"
+    assert await place.queries.is_known(QUIET)
+
+
+async def test_connections_are_lent_in_the_order_in_which_they_are_asked_for(place: Place) -> None:
+    tables = place.queries._tables
+    served: list[int] = []
+
+    async def ask(number: int) -> None:
+        async with tables._lent() as connection:
+            await connection.execute("SELECT")
+            served.append(number)
+            asking.append(asyncio.ensure_future(serve_last()))
+
+    async def serve_last() -> None:
+        async with tables._lent():
+            served.append(99)
+
+    asking = [asyncio.ensure_future(ask(number)) for number in range(5)]
+    async with asyncio.timeout(30):
+        while len(served) < 10:
+            await asyncio.sleep(0.01)
+    assert served == [0, 1, 2, 3, 4, 99, 99, 99, 99, 99]

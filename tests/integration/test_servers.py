@@ -152,9 +152,3 @@ async def test_each_test_has_a_database_of_its_own(settings: Settings) -> None:
     await pool.execute("CREATE TABLE only_here ()")
     assert await pool.fetchval("SELECT count(*) FROM pg_class WHERE relname = 'only_here'") == 1
     await pool.close()
-
-
-async def test_a_pool_does_not_wait_for_ever_for_a_server(settings: Settings) -> None:
-    nowhere = replace(settings, database_url="postgresql://chat@127.0.0.1:1/chat")
-    with pytest.raises(TimeoutError):
-        await postgres.pool(nowhere, within=0.3)

@@ -5,7 +5,6 @@ import asyncpg
 import pytest
 
 from infra import postgres
-from infra.settings import Settings
 
 
 class Connection:
@@ -48,24 +47,3 @@ async def test_a_server_that_goes_while_it_is_asked_is_waited_for(
     async with asyncio.timeout(10):
         await postgres.wait_for_database("postgresql://somewhere/chat")
     assert next(answers, None) is None
-
-
-async def test_who_stops_waiting_does_not_wait_for_a_server_that_has_stopped(settings: Settings) -> None:
-    connections = await postgres.lazy_pool(settings, most=1)
-    asked: list[Any] = []
-
-    async def ask() -> None:
-        async with postgres.lent(connections, 30) as connection:
-            asked.append(connection._con)
-            await connection.execute("SELECT pg_sleep(30)")
-
-    asking = asyncio.ensure_future(ask())
-    while not asked:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    asking.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asking
-    assert asked[0].is_closed(), "it would have been asked to cancel the question, and been waited for"
-    assert await connections.fetchval("SELECT 1") == 1
-    await connections.close()
