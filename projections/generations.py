@@ -42,6 +42,7 @@ _DEFINE_CONTROL = (
         epoch text NOT NULL,
         reads text[] NOT NULL,
         complete boolean NOT NULL,
+        shape text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         promoted_at timestamptz
     )
@@ -93,7 +94,7 @@ async def join(url: str, found: log.Log) -> None:
     """Make the first generation unless there is one: live at once when the log is empty."""
     async with one_transaction(url, CONTROL) as session:
         await lock(session)
-        for statement in (*_DEFINE_CONTROL, _ADD_SHAPE):
+        for statement in _DEFINE_CONTROL:
             await session.execute(statement)
         if not await listed(session):
             state = "live" if found.empty else "building"
@@ -172,9 +173,6 @@ def _definitions(*, late_indexes: bool) -> Iterator[str]:
 
 SHAPE = hashlib.sha256(" ".join(" ".join(_definitions(late_indexes=True)).split()).encode()).hexdigest()[:16]
 """Of the tables, indexes and views as this code defines them."""
-
-# Generations that were made before shapes were noted have the first that was.
-_ADD_SHAPE = f"ALTER TABLE {{schema}}.generations ADD COLUMN IF NOT EXISTS shape text NOT NULL DEFAULT '{SHAPE}'"
 
 
 async def forget(session: Session, generation: Generation) -> None:

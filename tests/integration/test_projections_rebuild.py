@@ -395,13 +395,6 @@ async def test_tables_of_another_release_are_left_to_its_workers_and_a_rebuild_m
     assert await run_sql(settings, "SELECT * FROM chat_g1.positions") == before
 
 
-async def test_generations_of_before_shapes_were_noted_have_the_first_that_is(two_generations: Settings) -> None:
-    await run_sql(two_generations, "ALTER TABLE chat.generations DROP COLUMN shape")
-    await generations.join(two_generations.database(), Log("an epoch", {}, {}))
-    async with one_transaction(two_generations.database(), generations.CONTROL) as session:
-        assert [one.fits for one in await generations.listed(session)] == [True, True]
-
-
 async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
     await run_sql(two_generations, "UPDATE chat.generations SET shape = 'another' WHERE id = 2")
     begins = {Partition(CONVERSATIONS, 0): 0}
