@@ -4,6 +4,7 @@ import asyncio
 import random
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,8 @@ class Postgres:
         assert self._child is not None
         server = psutil.Process(self._child.identity.pid)
         for process in (server, *server.children(recursive=True)):
-            process.send_signal(number)
+            with suppress(psutil.NoSuchProcess):  # what was killed while it stood still ends when the others go on
+                process.send_signal(number)
 
     async def stop(self) -> None:
         if self._child is not None:

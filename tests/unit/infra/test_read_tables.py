@@ -1,5 +1,6 @@
 """infra/read_tables.py: what Postgres has against a query, as a client is told."""
 
+from collections.abc import Generator
 from typing import Any
 
 import asyncpg
@@ -10,13 +11,16 @@ from schemas.errors import Unavailable
 
 
 class Refusing:
-    """A pool with one connection, whose queries fail but for the one for the live generation."""
+    """A pool and its connection, whose queries fail but for the one for the live generation."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def acquire(self, timeout: float) -> "Refusing":  # noqa: ARG002, ASYNC109 - asyncpg names it
-        return self
+    def get_max_size(self) -> int:
+        return 2
+
+    def acquire(self, timeout: float | None = None) -> "Acquired":  # noqa: ARG002 - asyncpg names it
+        return Acquired(self)
 
     async def release(self, connection: "Refusing") -> None:
         assert connection is self
@@ -29,6 +33,23 @@ class Refusing:
 
     async def fetch(self, _: str) -> list[Any]:
         raise self.error
+
+
+class Acquired:
+    """What asyncpg returns: to be awaited, or entered."""
+
+    def __init__(self, pool: Refusing) -> None:
+        self.pool = pool
+
+    def __await__(self) -> Generator[None, None, Refusing]:
+        yield
+        return self.pool
+
+    async def __aenter__(self) -> Refusing:
+        return self.pool
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
