@@ -78,10 +78,14 @@ class Remembered:
             # It must not come later: by then the client's cursor would have passed it.
             raise NotRemembered
         since = self._tail.memories[entry.partition].of_key(key_of(event) or "", entry.offset + 1) if blockers else ()
-        return None if blocked_before(since, blockers) else frame
+        return None if blocked_before(event, since, blockers) else frame
 
 
-def blocked_before(since: Collection[Entry], blockers: Collection[int]) -> bool:
-    """Whether one of those who block a pair now did so before these records of it."""
-    later = {entry.event.user_id for entry in since if isinstance(entry.event, ConversationBlocked)}
+def blocked_before(read: MessageRead, since: Collection[Entry], blockers: Collection[int]) -> bool:
+    """Whether one of those who block a pair now did so before a read, not in the records of it `since` then.
+
+    A block that was in force already is written again with its first time (command_api/blocks.py).
+    """
+    blocks = (entry.event for entry in since if isinstance(entry.event, ConversationBlocked))
+    later = {block.user_id for block in blocks if block.blocked_at > read.read_at}
     return any(blocker not in later for blocker in blockers)

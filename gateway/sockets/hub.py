@@ -134,7 +134,7 @@ class Hub:
             try:
                 known = await self._conversations.get(event.conversation_id)
             except ChatError as error:
-                if loop.time() >= deadline:
+                if not isinstance(error, Unavailable) or loop.time() >= deadline:
                     log.warning("a read was not pushed: %s", error)
                     return
                 await asyncio.sleep(AGAIN_SECONDS)

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from gateway.sockets.durable import Profile, block, message, opened, read
@@ -26,6 +27,7 @@ from schemas.events import (
 )
 from schemas.ids import MAX_ID, Partition, pair_key
 from schemas.judge import COUNTED, Judgement, Verdict
+from schemas.times import Time, read_time, write_time
 from schemas.topics import CONVERSATIONS
 
 TIME = "2026-01-31T12:00:00.000Z"
@@ -109,6 +111,10 @@ class World:
         self.answering = asyncio.Event()
         self.moved = asyncio.Event()
 
+    def now(self) -> Time:
+        """Return a time of its own for each record."""
+        return write_time(read_time(TIME) + timedelta(seconds=sum(map(len, self.log))))
+
     def number(self, other: int) -> int:
         """Return the partition of the conversation with this user, which has the other's id."""
         return place(pair_key(USER, other).encode(), self.partitions)
@@ -144,7 +150,7 @@ class World:
                 content="x",
                 content_type="text",
                 client_id=str(number),
-                sent_at=TIME,
+                sent_at=self.now(),
                 as_of=AsOf(0),
             ),
             void=void,
@@ -153,7 +159,7 @@ class World:
     def open(self, other: int) -> None:
         if other not in self.conversations:
             opening = ConversationOpened(
-                conversation_id=other, user_id=USER, other_user_id=other, opened_at=TIME, as_of=AsOf(0)
+                conversation_id=other, user_id=USER, other_user_id=other, opened_at=self.now(), as_of=AsOf(0)
             )
             self.append(opening)
 
@@ -173,7 +179,7 @@ class World:
                             reader_id=reader,
                             sender_id=sender,
                             up_to_seq=entry.judgement.seq,
-                            read_at=TIME,
+                            read_at=self.now(),
                         )
                     )
                 return
@@ -186,10 +192,12 @@ class World:
         if member is None or member.blocks is blocks:
             return
         if blocks:
-            self.append(ConversationBlocked(conversation_id=other, user_id=user, other_user_id=whom, blocked_at=TIME))
+            self.append(
+                ConversationBlocked(conversation_id=other, user_id=user, other_user_id=whom, blocked_at=self.now())
+            )
         else:
             self.append(
-                ConversationUnblocked(conversation_id=other, user_id=user, other_user_id=whom, unblocked_at=TIME)
+                ConversationUnblocked(conversation_id=other, user_id=user, other_user_id=whom, unblocked_at=self.now())
             )
 
     def project(self, number: int, most: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.resuming.remembered import blocked_before
 from infra.memory import Entry
 from schemas.events import (
     ConversationBlocked,
@@ -19,6 +20,9 @@ from schemas.events import (
     MessageRead,
     MessageSent,
 )
+from schemas.ids import Partition
+from schemas.judge import COUNTED
+from schemas.topics import CONVERSATIONS
 from tests.support.resuming import Client, Edge, ack
 from tests.support.user_log import OTHERS, USER, World, in_force
 
@@ -313,3 +317,31 @@ async def test_out_of_memory_no_read_is_told_that_a_block_preceded(blocker: str)
     run.check()
     for edge in run.edges:
         await edge.background.stop()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "hidden"),
+    [
+        ([], True),
+        ([("12:00:03", 2)], False),
+        ([("12:00:01", 2)], True),
+        ([("12:00:01", 2), ("12:00:03", 2)], False),
+        ([("12:00:03", 1)], True),
+    ],
+    ids=["none", "later", "written again", "taken back and later", "the other's"],
+)
+def test_a_block_that_was_in_force_before_a_read_hides_it_however_often_it_is_written(
+    blocks: list[tuple[str, int]], hidden: bool
+) -> None:
+    def time(text: str) -> str:
+        return f"2026-01-31T{text}.000Z"
+
+    read = MessageRead(message_id=1, conversation_id=5, reader_id=2, sender_id=1, up_to_seq=1, read_at=time("12:00:02"))
+    since = [
+        Entry(
+            Partition(CONVERSATIONS, 0), offset, 0, None,
+            ConversationBlocked(conversation_id=5, user_id=user, other_user_id=3 - user, blocked_at=time(at)), COUNTED,
+        )
+        for offset, (at, user) in enumerate(blocks)
+    ]  # fmt: skip
+    assert blocked_before(read, since, {2}) is hidden
