@@ -34,9 +34,11 @@ _MESSAGE = "SELECT conversation_id, seq, sender_id FROM {schema}.messages WHERE 
 _FIRST_READ = """
 SELECT p.next_offset, r.read_at
 FROM {schema}.positions p
-LEFT JOIN {schema}.reads r ON r.conversation_id = $2 AND r.reader_id = $3 AND r.up_to_seq >= $4
+LEFT JOIN LATERAL (
+    SELECT read_at FROM {schema}.reads WHERE conversation_id = $2 AND reader_id = $3 AND up_to_seq >= $4
+    ORDER BY up_to_seq LIMIT 1
+) r ON true
 WHERE p.topic = 'chat.conversations' AND p.partition = $1
-ORDER BY r.up_to_seq LIMIT 1
 """
 _REPORT = """
 SELECT id, reported_at, report_type, reason FROM {schema}.reports

@@ -7,7 +7,7 @@ time. A generation that was made from another log is as good as none. What makes
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -128,7 +128,7 @@ class LiveGeneration:
                     continue
                 told.clear()
         finally:
-            if not connection.is_closed():
+            with suppress(asyncpg.InterfaceError):  # it was lost
                 connection.remove_termination_listener(tell)
                 await connection.remove_listener(CHANNEL, tell)
 

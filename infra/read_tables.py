@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
+import asyncpg
+
 from infra.live_generation import ANSWER_SECONDS, AWAY, LOOK_SECONDS, LiveGeneration, stored_positions
 from schemas.errors import Unavailable
 from schemas.events import Event
@@ -66,11 +68,17 @@ class ReadTables:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["Snapshot"]:
         """Run several queries on one state of the tables (REPEATABLE READ)."""
-        async with (
-            self._connection() as (connection, schema),
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            yield Snapshot(connection, schema)
+        async with self._connection() as (connection, schema):
+            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
+            await transaction.start()
+            try:
+                yield Snapshot(connection, schema)
+            except asyncio.CancelledError:
+                raise  # the connection is cut, and nobody waits until the server has taken the transaction back
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def positions(self) -> dict[Partition, int]:
         """Look up the stored positions: the first offset of each partition that is not in the tables yet."""
@@ -125,7 +133,8 @@ class ReadTables:
             try:
                 yield connection
             except asyncio.CancelledError:
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # it was lost a moment ago
+                    connection.terminate()
                 raise
             finally:
                 cut.cancel()

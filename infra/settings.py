@@ -98,7 +98,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
     running = read_running(home) if discover else None
     algorithms = read_algorithms(env)
     given, security = _bootstrap_servers(env), KafkaSecurity.read(env)
-    if given is None and security.protocol != "PLAINTEXT":
+    if given is None and running is None and security.protocol != "PLAINTEXT":
         embedded = "the embedded Kafka speaks plain TCP, and KAFKA_BOOTSTRAP_SERVERS names no other"
         raise SettingError("KAFKA_SECURITY_PROTOCOL", f"must not be {security.protocol}: {embedded}")
     port = env.whole("CHAT_PORT", 8000, low=1, high=65535)

@@ -203,11 +203,16 @@ async def test_tables_that_went_back_are_noticed_when_nobody_asks(place: Place) 
         following.cancel()
 
 
-async def test_who_stops_waiting_does_not_wait_for_a_server_that_has_stopped(place: Place) -> None:
+@pytest.mark.parametrize("in_snapshot", [False, True])
+async def test_who_stops_waiting_does_not_wait_for_a_server_that_has_stopped(place: Place, in_snapshot: bool) -> None:
     tables = place.queries._tables
     asked: list[Any] = []
 
     async def ask() -> None:
+        if in_snapshot:
+            async with tables.snapshot() as snapshot:
+                asked.append(snapshot._connection._con)
+                await snapshot.fetch("SELECT pg_sleep(30)")
         async with tables._lent() as connection:
             asked.append(connection._con)
             await connection.execute("SELECT pg_sleep(30)")
