@@ -13,7 +13,7 @@ from infra.settings import Settings
 from projections import faust_worker, generations, log, promotion
 from projections.database import Away, Database, Gone
 from projections.generations import Generation
-from projections.refusal import GaveUp
+from projections.refusal import GaveUp, Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,11 @@ class Feeds:
             generations.require_epoch(fed[number], self._epoch)
             self._running[number] = _Feed(self._settings, self._instance, fed[number])
         if not any(one.state == "live" for one in known):
+            if known and not any(one.fits for one in known):
+                raise Refusal(
+                    f"generation {known[-1].id} has the tables of another release and is not live: let that release "
+                    f"go on, or chat generations drop {known[-1].id}"
+                )
             await promotion.promote_first(self._settings, fed.values())
 
     async def _ended(self, feed: "_Feed") -> None:

@@ -20,6 +20,7 @@ from projections.log import Log
 from projections.rebuild import _begin, _begun, join, rebuild
 from projections.records import Raw
 from projections.refusal import Refusal
+from projections.worker import Feeds
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS, LAST_SEEN, USERS
 from tests.histories import Entry, History
@@ -209,8 +210,6 @@ async def append_in_a_transaction(settings: Settings, entry: Entry) -> None:
 async def test_the_end_may_take_long_while_records_come_and_others_come_to_help(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watchdog, "EVERY_SECONDS", 0.4)
-    monkeypatch.setattr(faust_worker, "SEEK_SECONDS", 3)
     comparing, may_end, digest = asyncio.Event(), asyncio.Event(), digests.digest
 
     async def slow(session: Session, compared: Sequence[Compared]) -> Digest:
@@ -227,15 +226,17 @@ async def test_the_end_may_take_long_while_records_come_and_others_come_to_help(
     async with working(settings), asyncio.timeout(90):
         await caught_up(settings, history.log)
         await until(settings, LIVE)
+        monkeypatch.setattr(watchdog, "EVERY_SECONDS", 1)
+        monkeypatch.setattr(faust_worker, "SEEK_SECONDS", 6)
         building = asyncio.ensure_future(rebuild(settings, Options(), tell))
         await comparing.wait()
         helping = asyncio.ensure_future(join(settings))
-        for _ in range(50):
+        for _ in range(100):
             await append(settings, history.steps(5))
             await asyncio.wait({building, helping}, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
         assert not building.done()
         assert not helping.done()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await run_sql(settings, "SELECT FROM chat_g2.positions")
         may_end.set()
         await building
@@ -393,6 +394,14 @@ async def test_tables_of_another_release_are_left_to_its_workers_and_a_rebuild_m
     assert await states(settings) == {1: "retired", 2: "live"}
     assert_same(await tables(settings, "chat_g2"), expected(history.log))
     assert await run_sql(settings, "SELECT * FROM chat_g1.positions") == before
+
+
+async def test_where_nothing_is_live_and_all_is_another_releases_a_worker_says_so(settings: Settings) -> None:
+    begins = {Partition(CONVERSATIONS, 0): 0}
+    await generations.join(settings.database(), Log("an epoch", begins, {Partition(CONVERSATIONS, 0): 5}))
+    await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
+    with pytest.raises(Refusal, match="chat generations drop 1"):
+        await Feeds(settings, None, "an epoch")._look()
 
 
 async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
