@@ -36,7 +36,7 @@ async def welcome(settings: Settings, system: System, say: Progress) -> Welcome:
             return Welcome(tokens, await _meet(settings, system, tokens[1]))
     except TimeoutError:
         worker = f"{settings.home}/logs/worker-1.log"
-        say("the read tables do not answer yet, and reads get 503: to make them from a long log takes its time")
+        say("the read tables do not answer yet, and reads get 503; if they are made from a long log, that takes time")
         say(f"`chat lag` shows how far they are, {worker} what the worker says")
         return Welcome(tokens, None)
 
@@ -73,10 +73,12 @@ def screen(settings: Settings, system: System, found: Welcome) -> str:
     lines = ["", f"  Chat is running; Ctrl-C stops it, and {settings.home} keeps everything.", ""]
     lines += [f"  {name:<9} {address}" for name, address in _addresses(settings, system)]
     conversation = found.conversation_id
-    if conversation is not None:
+    if conversation is not None or system.servers.kafka:
         names = " and ".join(f"{name} (user {user})" for user, name in USERS.items())
-        lines += ["", f"  {names} share conversation {conversation}. Their tokens, good for a day:", ""]
+        share = "" if conversation is None else f" share conversation {conversation}"
+        lines += ["", f"  {names}{share}. Their tokens, good for a day:", ""]
         lines += [f"export {name.upper()}={found.tokens[user]}" for user, name in USERS.items()]
+    if conversation is not None:
         message = json.dumps({"conversation_id": conversation, "user_id": 1, "content": "Hello"})
         sending = f"-H 'Content-Type: application/json' -d '{message}'"
         lines += ["", "  Try in another terminal, with these two lines first:", ""]

@@ -17,11 +17,11 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings({"CHAT_HOME": str(tmp_path)})
 
 
-def running(*edge_urls: str) -> System:
+def running(*edge_urls: str, kafka: tuple[Part, ...] = ()) -> System:
     servers = Servers(
         kafka_bootstrap_servers="127.0.0.1:1",
         database_url="postgresql://chat:pw@127.0.0.1:2/chat",
-        kafka=(),
+        kafka=kafka,
         postgres=(),
     )
     nothing: tuple[Part, ...] = ()
@@ -53,6 +53,13 @@ def test_on_somebody_elses_log_it_promises_no_users(settings: Settings) -> None:
     shown = screen(settings, running(), Welcome(FOUND.tokens, None))
     assert "conversation" not in shown
     assert "demo" in shown
+
+
+def test_on_a_log_of_ours_it_has_tokens_before_there_is_a_conversation(settings: Settings) -> None:
+    ours: Any = (None,)
+    lines = screen(settings, running(kafka=ours), Welcome(FOUND.tokens, None)).splitlines()
+    assert "export ADA=token-of-ada" in lines
+    assert not any("curl" in line for line in lines)
 
 
 def test_programs_get_the_same() -> None:
