@@ -50,7 +50,7 @@ export class SharedChatClient {
     if (this.#closed) return;
     if (this.#started) return this.#tell({ begins: true });
     this.#started = true;
-    this.#channel.postMessage({ asks: "state" });
+    this.#channel.postMessage({ asks: "state", token: typeof this.#token === "function" ? undefined : this.#token });
     this.#locks.request(this.#name, async () => {
       if (this.#closed) return;
       const released = new Promise((release) => (this.#release = release));
@@ -151,7 +151,9 @@ export class SharedChatClient {
     if (data.call !== undefined) {
       if (this.#client) this.#asked(data);
     } else if (data.asks) {
-      if (this.#client) this.#channel.postMessage({ leads: this.#leader, state: this.#client.state });
+      if (!this.#client) return;
+      if (this.#ended) this.#tell({ begins: true, token: data.token }); // a new tab has begun
+      this.#channel.postMessage({ leads: this.#leader, state: this.#client.state });
     } else {
       this.#take(data);
       if (data.leads !== undefined && data.leads !== this.#leader && !this.#client) {
@@ -168,13 +170,13 @@ export class SharedChatClient {
   }
 
   #take({ frame, state, token, begins, unsent, refused, closed }) {
-    if (begins) {
-      this.#ended = false;
-      this.#client?.start();
-    }
     if (token !== undefined) {
       if (typeof this.#token !== "function") this.#token = token;
       this.#client?.renew(token);
+    }
+    if (begins) {
+      this.#ended = false;
+      this.#client?.start();
     }
     if (state) {
       this.#state = state;

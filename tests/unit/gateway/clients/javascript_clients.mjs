@@ -324,6 +324,27 @@ test("what has ended for good begins again when a tab says so, not when one clos
   (await service.link()).connected();
 });
 
+test("what has ended for good begins again in a new tab, with its token", { timeout }, async (t) => {
+  const service = new Service();
+  const browser = new Browser(service);
+  const tab = browser.tab(t);
+  let connected = 0;
+  tab.on("connected", () => (connected += 1));
+  const link = await service.link();
+  link.connected();
+  link.lose(4401);
+  await pause();
+  const { WebSocket } = service;
+  const fresh = new SharedChatClient("ws://chat", "a fresh token", { ...browser, WebSocket, name: "ada" });
+  t.after(() => fresh.close());
+  fresh.start();
+  const again = await service.link();
+  assert.equal(again.query.get("token"), "a fresh token");
+  again.connected();
+  await pause();
+  assert.equal(connected, 2);
+});
+
 test("a tab that has closed begins nothing", { timeout }, async (t) => {
   const service = new Service();
   const browser = new Browser(service);
