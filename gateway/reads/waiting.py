@@ -49,11 +49,12 @@ class Waiting:
         return {STALE: str(self._seconds_behind(positions))}
 
     def _concerning(self, user_id: int) -> dict[Partition, int]:
-        memories = self._edge.tail.memories
+        """Return what the tables must pass, as far as they are not known to have."""
+        stored = self._edge.tables.stored
         return {
-            partition: memory.after(user_id)
-            for partition, memory in memories.items()
-            if partition.topic == CONVERSATIONS
+            partition: after
+            for partition, memory in self._edge.tail.memories.items()
+            if partition.topic == CONVERSATIONS and (after := memory.after(user_id)) > stored.get(partition, 0)
         }
 
     def _named(self, request: Request) -> dict[Partition, int]:
