@@ -46,8 +46,9 @@ async def test_what_comes_while_a_get_waits_for_the_tables_is_in_the_next_answer
         await send(side, conversation, 1, "one")
         await stored(side)
         monkeypatch.setattr(side.edge.tables, "passed", slowly)
+        side.edge.tables.stored = {}  # so that the GET has to ask for it
         getting = asyncio.ensure_future(history())
-        await waits.wait()
+        await asyncio.wait_for(waits.wait(), 30)
         projections.send_signal(signal.SIGSTOP)
         try:
             await send(side, conversation, 2, "two")
