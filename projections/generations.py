@@ -133,7 +133,7 @@ async def _look_up(session: Session, sql: str) -> list[Any]:
     try:
         return await session.of(CONTROL).fetch(sql)
     except Gone:
-        raise refusal.Refusal("there are no read tables of this release yet: has a worker run?") from None
+        raise refusal.Refusal("there are no read tables yet: has a worker run?") from None
 
 
 async def create(

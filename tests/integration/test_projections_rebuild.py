@@ -400,8 +400,10 @@ async def test_where_nothing_is_live_and_all_is_another_releases_a_worker_says_s
     begins = {Partition(CONVERSATIONS, 0): 0}
     await generations.join(settings.database(), Log("an epoch", begins, {Partition(CONVERSATIONS, 0): 5}))
     await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
+    feeds = Feeds(settings, None, "an epoch")
     with pytest.raises(Refusal, match="chat generations drop 1"):
-        await Feeds(settings, None, "an epoch")._look()
+        await feeds._look()
+    await feeds.close()
 
 
 async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
