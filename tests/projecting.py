@@ -94,6 +94,11 @@ async def run_sql(settings: Settings, sql: str) -> list[Any]:
         await connection.close()
 
 
+async def states(settings: Settings) -> dict[int, str]:
+    """Return the state of each generation by its number."""
+    return {row[0]: row[1] for row in await run_sql(settings, "SELECT id, state FROM chat.generations")}
+
+
 async def until(settings: Settings, sql: str) -> None:
     """Wait until a query returns a row."""
     async with asyncio.timeout(CAUGHT_UP_SECONDS):

@@ -2,30 +2,26 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Sequence
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from infra.settings import Settings
-from projections import build, digests, dropping, faust_worker, filling, generations, promotion, watchdog
+from projections import build, digests, dropping, faust_worker, filling, promotion, watchdog
 from projections.build import Options, Stage
-from projections.database import Away, Session, one_transaction
+from projections.database import Session
 from projections.digests import Compared, Digest
 from projections.generations import Generation
 from projections.lane import Lane
-from projections.log import Log
-from projections.rebuild import _begin, _begun, join, rebuild
+from projections.rebuild import join, rebuild
 from projections.records import Raw
 from projections.refusal import Refusal
-from projections.worker import Feeds
 from schemas.ids import Partition
-from schemas.topics import CONVERSATIONS, LAST_SEEN, USERS
+from schemas.topics import LAST_SEEN, USERS
 from tests.histories import Entry, History
 from tests.oracle import expected
-from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, send, tables, until, working
+from tests.projecting import LIVE, append, assert_same, caught_up, run_sql, send, states, tables, until, working
 
 
 @pytest.fixture(autouse=True)
@@ -41,10 +37,6 @@ def ignore(_: Stage) -> None:
 async def built(settings: Settings, options: Options = Options()) -> Generation:  # noqa: B008 - it is frozen
     async with asyncio.timeout(90):
         return await rebuild(settings, options, ignore)
-
-
-async def states(settings: Settings) -> dict[int, str]:
-    return {row[0]: row[1] for row in await run_sql(settings, "SELECT id, state FROM chat.generations")}
 
 
 async def live_history(settings: Settings, seed: int, *, refused: bool = False) -> History:
@@ -256,99 +248,6 @@ async def test_one_rebuild_leads(settings: Settings) -> None:
     assert (led.id, str(other)) == (2, "a rebuild is running already; chat rebuild --join helps it")
 
 
-@pytest.fixture
-async def two_generations(settings: Settings) -> Settings:
-    """One is live and stands at 10, another is complete and stands at 9, both in one partition alone."""
-    begins = {Partition(CONVERSATIONS, 0): 0}
-    found = Log("an epoch", begins, begins)
-    await generations.join(settings.database(), found)
-    async with one_transaction(settings.database(), generations.CONTROL) as session:
-        await generations.create(session, 2, found, state="building", complete=True)
-    await run_sql(settings, "UPDATE chat_g1.positions SET next_offset = 10")
-    await run_sql(settings, "UPDATE chat_g2.positions SET next_offset = 9")
-    return settings
-
-
-async def give_the_number_again(settings: Settings) -> None:
-    begins = {Partition(CONVERSATIONS, 0): 3}
-    async with one_transaction(settings.database(), generations.CONTROL) as session:
-        await generations.create(session, 2, Log("an epoch", begins, begins), state="building", complete=False)
-
-
-def when_off_the_list(monkeypatch: pytest.MonkeyPatch, do: Callable[[], Awaitable[None]]) -> None:
-    """Have something happen between the two transactions of a drop."""
-    times = iter(range(2))
-
-    @asynccontextmanager
-    async def transaction(url: str, schema: str) -> AsyncIterator[Session]:
-        if next(times):
-            await do()
-        async with one_transaction(url, schema) as session:
-            yield session
-
-    monkeypatch.setattr(dropping, "one_transaction", transaction)
-
-
-async def test_what_a_drop_left_that_was_cut_short_is_in_nobodys_way(
-    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def cut() -> None:
-        raise Away("cut")
-
-    when_off_the_list(monkeypatch, cut)
-    with pytest.raises(Away):
-        await dropping.drop(two_generations, 2)
-    assert await states(two_generations) == {1: "live"}
-    await give_the_number_again(two_generations)
-    assert [row[0] for row in await run_sql(two_generations, "SELECT next_offset FROM chat_g2.positions")] == [3]
-
-
-async def test_a_drop_that_is_late_leaves_the_one_alone_that_has_the_number_now(
-    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    when_off_the_list(monkeypatch, partial(give_the_number_again, two_generations))
-    await dropping.drop(two_generations, 2)
-    assert await states(two_generations) == {1: "live", 2: "building"}
-    assert [row[0] for row in await run_sql(two_generations, "SELECT next_offset FROM chat_g2.positions")] == [3]
-
-
-async def test_tables_that_are_behind_are_not_promoted(two_generations: Settings) -> None:
-    with pytest.raises(Refusal, match="generation 2 is behind the live one"):
-        await promotion.promote(two_generations, 2, within=1)
-    assert await states(two_generations) == {1: "live", 2: "building"}
-    await run_sql(two_generations, "UPDATE chat_g2.positions SET next_offset = 10")
-    await promotion.promote(two_generations, 2, within=1)
-    assert await states(two_generations) == {1: "retired", 2: "live"}
-
-
-async def test_a_roll_back_goes_to_the_one_that_was_live_before(two_generations: Settings) -> None:
-    async with one_transaction(two_generations.database(), generations.CONTROL) as session:
-        begins = {Partition(CONVERSATIONS, 0): 0}
-        await generations.create(session, 3, Log("an epoch", begins, begins), state="building", complete=True)
-    for number in (2, 3):
-        await run_sql(two_generations, f"UPDATE chat_g{number}.positions SET next_offset = 10")
-    for number in (2, 3, 1, 2):
-        await promotion.promote(two_generations, number, within=1)
-    for number in (1, 2):
-        assert await promotion.roll_back(two_generations, within=1) == number
-        assert (await states(two_generations))[number] == "live"
-
-
-async def test_the_live_tables_wait_while_others_draw_level(
-    two_generations: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(promotion, "HOLD_SECONDS", 10)
-    promoting = asyncio.ensure_future(promotion.promote(two_generations, 2, within=20))
-    await until(two_generations, "SELECT FROM pg_locks WHERE relation = 'chat_g1.positions'::regclass")
-    written = asyncio.ensure_future(run_sql(two_generations, "UPDATE chat_g1.positions SET next_offset = 11"))
-    await asyncio.wait({written}, timeout=0.5)
-    assert not written.done()
-    await run_sql(two_generations, "UPDATE chat_g2.positions SET next_offset = 10")
-    await promoting
-    await written
-    assert await states(two_generations) == {1: "retired", 2: "live"}
-
-
 async def test_tables_that_differ_are_not_promoted(settings: Settings) -> None:
     history = await live_history(settings, 4)
     async with working(settings):
@@ -394,28 +293,6 @@ async def test_tables_of_another_release_are_left_to_its_workers_and_a_rebuild_m
     assert await states(settings) == {1: "retired", 2: "live"}
     assert_same(await tables(settings, "chat_g2"), expected(history.log))
     assert await run_sql(settings, "SELECT * FROM chat_g1.positions") == before
-
-
-async def test_where_nothing_is_live_and_all_is_another_releases_a_worker_says_so(settings: Settings) -> None:
-    begins = {Partition(CONVERSATIONS, 0): 0}
-    await generations.join(settings.database(), Log("an epoch", begins, {Partition(CONVERSATIONS, 0): 5}))
-    await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
-    feeds = Feeds(settings, None, "an epoch")
-    with pytest.raises(Refusal, match="chat generations drop 1"):
-        await feeds._look()
-    await feeds.close()
-
-
-async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
-    await run_sql(two_generations, "UPDATE chat.generations SET shape = 'another' WHERE id = 2")
-    begins = {Partition(CONVERSATIONS, 0): 0}
-    with pytest.raises(Refusal, match="chat generations drop 2"):
-        await _begin(two_generations, Log("an epoch", begins, begins))
-    with pytest.raises(Refusal, match="nothing is being built"):
-        await _begun(two_generations)
-    await dropping.drop(two_generations, 2)
-    _, new = await _begin(two_generations, Log("an epoch", begins, begins))
-    assert (new.id, new.fits, await _begun(two_generations)) == (2, True, new)
 
 
 async def test_without_a_live_generation_there_is_nothing_to_rebuild(settings: Settings) -> None:
