@@ -12,14 +12,11 @@ from command_api.kept import Known, digest
 from command_api.loads import Loads
 from infra.memory import Entry
 from infra.tail import Tail
-from schemas.errors import ChatError, Code, Unavailable
+from schemas.errors import ChatError, Code
 from schemas.events import MessageSent
 from schemas.ids import Position
 from schemas.requests import SendMessage
 from schemas.times import Time, write_time
-
-PATIENCE_SECONDS = 2.0
-"""How long an answer waits for a tail that is behind the read tables."""
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -73,8 +70,7 @@ class Claims:
             return self._unstored(known, stored, sender_id, client_id)
         position = Position(number, row["record_offset"])
         # A client takes the position of an answer for what it has: nothing that this edge has not told yet lies before.
-        if not await self._tail.passed({known.partition: position.offset + 1}, PATIENCE_SECONDS):
-            raise Unavailable("this edge is behind the read tables")
+        await self._tail.reach({known.partition: position.offset + 1})
         sent = Sent(row["id"], write_time(row["created_at"]), known.conversation.id, client_id, row["seq"], position)
         return First(sent, row["content"], row["content_type"])
 

@@ -114,7 +114,7 @@ class Conversations:
         loaded = await self._loads.pair(lower, higher)
         if loaded is not None:
             return await self._catch_up(loaded)
-        await self._reach(partition, stored)
+        await self._tail.reach({partition: stored})
         if (known := self._kept.of_key(key)) is not None:
             return known
         for entry in self._memory(partition, stored).of_key(key, stored):
@@ -124,7 +124,7 @@ class Conversations:
 
     async def _catch_up(self, loaded: Loaded) -> Known:
         """Add to a row what the tail has seen since; a row that is ahead of the tail waits for it."""
-        await self._reach(loaded.partition, loaded.position)
+        await self._tail.reach({loaded.partition: loaded.position})
         conversation = loaded.conversation
         if (known := self._kept.of_id(conversation.id)) is not None:
             return known
@@ -137,10 +137,6 @@ class Conversations:
         for entry in entries:
             known.fold(entry.event)  # type: ignore[arg-type]  # the topic has these events only
         return known
-
-    async def _reach(self, partition: Partition, offset: int) -> None:
-        if not await self._tail.passed({partition: offset}, PATIENCE_SECONDS):
-            raise Unavailable("this edge is behind the read tables")
 
     def _memory(self, partition: Partition, offset: int) -> Memory:
         memory = self._tail.memories[partition]

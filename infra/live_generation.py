@@ -69,7 +69,10 @@ class LiveGeneration:
         self._changed.append(changed)
 
     def on_loss(self, lost: Callable[[], None]) -> None:
-        """Call `lost` whenever Postgres was away, and may come back with less than it had, or has less all at once."""
+        """Call `lost` whenever what is known of the tables may be more than they have.
+
+        Another generation is live, Postgres was away and may come back with less than it had, or has less all at once.
+        """
         self._lost.append(lost)
 
     def lose(self) -> None:
@@ -163,6 +166,7 @@ class LiveGeneration:
         finally:
             self._may_read.set()
         self.schema = schema
+        self.lose()
         for changed in self._changed:
             changed()
 

@@ -6,8 +6,8 @@ the read tables look into it; nothing here knows Kafka or clients.
 
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
-from itertools import islice, takewhile
+from collections.abc import Iterator
+from itertools import islice
 from typing import TypeVar
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from msgspec import Struct
 from schemas.errors import Unavailable
 from schemas.events import ConversationOpened, Fact, MessageSent, concerned, key_of
 from schemas.ids import Partition, Position
-from schemas.judge import Judgement, Verdict
+from schemas.judge import Judgement, Verdict, from_offset
 
 K = TypeVar("K")
 
@@ -94,11 +94,11 @@ class Memory:
 
     def of_key(self, key: str, since: int = 0) -> list[Entry]:
         """Return the counted records of one key from offset `since` on, in order."""
-        return _since(self._by_key.get(key, ()), since)
+        return from_offset(self._by_key.get(key, ()), since)
 
     def of_user(self, user_id: int, since: int) -> list[Entry]:
         """Return the counted records that concern a user from offset `since` on, in order."""
-        return _since(self._by_user.get(user_id, ()), since)
+        return from_offset(self._by_user.get(user_id, ()), since)
 
     def after(self, user_id: int) -> int:
         """Return the offset after the last record that concerns a user; any that is not remembered may have."""
@@ -125,13 +125,6 @@ class Memory:
             self._room += sys.getsizeof(entry.event.content)
         elif isinstance(entry.event, ConversationOpened):
             self._opened.pop(entry.event.conversation_id, None)
-
-
-def _since(entries: Sequence[Entry], offset: int) -> list[Entry]:
-    """Return those from `offset` on; costs by how many they are, not by how many lie before them."""
-    found = list(takewhile(lambda entry: entry.offset >= offset, reversed(entries)))
-    found.reverse()
-    return found
 
 
 def _forget_first(index: dict[K, deque[Entry]], key: K) -> None:

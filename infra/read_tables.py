@@ -41,7 +41,6 @@ class ReadTables:
         self._waiting = asyncio.Event()
         self.live = LiveGeneration(pool, epoch)
         self.stored: dict[Partition, int] = {}
-        self.live.on_change(self._forget)
         self.live.on_loss(self._forget)
 
     def understand(self, event: type[Event]) -> bool:

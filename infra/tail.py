@@ -38,6 +38,9 @@ MOST_CONTENTS = 100 * 1024 * 1024
 
 QUESTION_SECONDS = 5.0
 
+REACH_SECONDS = 2.0
+"""How long what was read from the tables waits for a tail that is behind them."""
+
 ALONE = Patience(enough=64 * 1024, milliseconds=500)
 """While no other edge writes, hardly anything that the reader of conversations can bring is news."""
 
@@ -197,6 +200,11 @@ class Tail:
         except TimeoutError:
             return False
         return True
+
+    async def reach(self, stored: Mapping[Partition, int]) -> None:
+        """Wait until the tail has read what the read tables have, everything before these offsets; or Unavailable."""
+        if not await self.passed(stored, REACH_SECONDS):
+            raise Unavailable("this edge is behind the read tables")
 
     async def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Ask the broker for the ends of partitions as they are now; Unavailable when it does not tell."""

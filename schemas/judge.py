@@ -6,7 +6,9 @@ verdict: edges, projections, an analyst. Pure: no clock, no I/O. docs/decisions/
 """
 
 from collections import deque
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -108,7 +110,7 @@ class Judge:
             return _STALE
         blockers: set[int] = set()
         counted = 0
-        for evidence in self._since(claim.key, event.as_of.offset):
+        for evidence in from_offset(self._evidence.get(claim.key, ()), event.as_of.offset):
             if isinstance(evidence, Claimed):
                 if evidence.repeats(claim):
                     return Judgement(Verdict.DUPLICATE, first=evidence.id)
@@ -126,20 +128,11 @@ class Judge:
     def _claim(self, event: ConversationOpened | ReportFiled, claim: Claimed) -> Judgement:
         if not 0 <= claim.offset - event.as_of.offset <= LIMIT:
             return _STALE
-        for evidence in self._since(claim.key, event.as_of.offset):
+        for evidence in from_offset(self._evidence.get(claim.key, ()), event.as_of.offset):
             if isinstance(evidence, Claimed) and evidence.repeats(claim):
                 return Judgement(Verdict.DUPLICATE, first=evidence.id)
         self._remember(claim)
         return COUNTED
-
-    def _since(self, key: str, start: int) -> list[Evidence]:
-        found = []
-        for evidence in reversed(self._evidence.get(key, ())):
-            if evidence.offset < start:
-                break
-            found.append(evidence)
-        found.reverse()
-        return found
 
     def _remember(self, evidence: Evidence) -> None:
         self._evidence.setdefault(evidence.key, deque()).append(evidence)
@@ -152,3 +145,24 @@ class Judge:
             of_key.popleft()
             if not of_key:
                 del self._evidence[key]
+
+
+class Placed(Protocol):
+    """What lies at an offset."""
+
+    @property
+    def offset(self) -> int: ...
+
+
+P = TypeVar("P", bound=Placed)
+
+
+def from_offset(kept: Sequence[P], offset: int) -> list[P]:
+    """Return those from `offset` on, in order; costs by how many they are, not by how many lie before them."""
+    found: list[P] = []
+    for one in reversed(kept):
+        if one.offset < offset:
+            break
+        found.append(one)
+    found.reverse()
+    return found

@@ -21,7 +21,6 @@ from schemas.topics import CONVERSATIONS
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 2.0
 AGAIN_SECONDS = 1.0
 
 _MINE, _THEIRS = 1, 2
@@ -166,10 +165,9 @@ class Partners:
         async with self._tables.snapshot() as snapshot:
             stored = {p: at for p, at in (await snapshot.positions()).items() if p.topic == CONVERSATIONS}
             rows = await snapshot.fetch(_PAIRS, users)
-        if not await self._tail.passed(stored, PATIENCE_SECONDS):
-            raise Unavailable("this edge is behind the read tables")
-        if not all(self._tail.memories[partition].covers(offset) for partition, offset in stored.items()):
-            raise Unavailable("the read tables are too far behind the log")
+        await self._tail.reach(stored)
+        for partition, offset in stored.items():
+            self._tail.memories[partition].check_covers(offset)
         waiting = {user for user in users if user in self._of}
         for row in rows:
             user_id, other = row["user_id"], row["other"]

@@ -37,7 +37,6 @@ class ReadRoutes:
         self._waiting = Waiting(write_side.edge)
         self._caches = Caches(on=write_side.edge.settings.caches)
         write_side.edge.tail.follow(Stage.FOLD, self._caches.fold, *CACHED)
-        write_side.edge.tables.live.on_change(self._caches.clear)
         write_side.edge.tables.live.on_loss(self._caches.clear)
 
     def routes(self) -> list[Route]:

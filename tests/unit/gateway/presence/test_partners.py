@@ -26,7 +26,8 @@ class World:
         self.stored = 0
         self.away = False
         self.asked: list[list[int]] = []
-        self.partners = Partners(self, self, Background())  # type: ignore[arg-type]
+        self.background = Background()
+        self.partners = Partners(self, self, self.background)  # type: ignore[arg-type]
         self.changes: list[Change] = []
         self.loaded: list[set[int]] = []
         self.partners.on_change(self.changes.append)
@@ -50,8 +51,8 @@ class World:
                 }
             )
 
-    async def passed(self, _: Mapping[Partition, int], __: float) -> bool:
-        return True
+    async def reach(self, _: Mapping[Partition, int]) -> None:
+        pass
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["World"]:
@@ -68,8 +69,10 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+async def world() -> AsyncIterator[World]:
+    world = World()
+    yield world
+    await world.background.stop()
 
 
 def opening(user: int, other: int) -> ConversationOpened:
