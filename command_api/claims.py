@@ -1,6 +1,6 @@
 """Which message has a client_id already: told again to a retry, or held against another body under the same id.
 
-Looked for where it is cheapest: the digests of the conversation in memory, the tail's memory, then Postgres.
+Looked for where it is cheapest: what the conversation in memory knows of client_ids, the tail's memory, then Postgres.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from command_api.kept import Known, digest
+from command_api.kept import Known
 from command_api.loads import Loads
 from infra.memory import Entry
 from infra.tail import Tail
@@ -60,7 +60,7 @@ class Claims:
 
         Unavailable when it may be among what the tail has forgotten and the read tables do not have yet.
         """
-        if known.complete and digest(sender_id, client_id) not in known.claims:
+        if known.complete and not known.client_ids.may_have(sender_id, client_id):
             return None
         if (recent := self.recent(known, sender_id, client_id)) is not None:
             return recent
@@ -76,7 +76,7 @@ class Claims:
 
     def recent(self, known: Known, sender_id: int, client_id: str) -> First | None:
         """Look in what the tail remembers, without waiting."""
-        if digest(sender_id, client_id) not in known.claims:
+        if not known.client_ids.may_have(sender_id, client_id):
             return None
         return _among(self._tail.memories[known.partition].of_key(known.conversation.key), sender_id, client_id)
 

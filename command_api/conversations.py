@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from command_api.kept import Kept, Known, digest
+from command_api.client_ids import ClientIds
+from command_api.kept import Kept, Known
 from command_api.loads import Loaded, Loads
 from infra.edge import Edge
 from infra.memory import Entry, Memory
@@ -45,7 +46,7 @@ class Conversations:
         if known is not None:
             self._kept.fold(known, event)  # type: ignore[arg-type]  # the topic has these events only
         elif isinstance(event, ConversationOpened):
-            self._kept.add(Known(apply(None, event), entry.partition, set(), complete=True))
+            self._kept.add(Known(apply(None, event), entry.partition, ClientIds(), complete=True))
 
     def kept(self, conversation_id: int) -> Known | None:
         """Return a conversation that is in memory already."""
@@ -103,7 +104,7 @@ class Conversations:
                 continue
             first, *rest = memory.of_key(key)
             if isinstance(first.event, ConversationOpened):
-                known = Known(apply(None, first.event), partition, set(), complete=True)
+                known = Known(apply(None, first.event), partition, ClientIds(), complete=True)
                 return self._kept.add(self._fold_all(known, rest))
         return None
 
@@ -129,8 +130,8 @@ class Conversations:
         if (known := self._kept.of_id(conversation.id)) is not None:
             return known
         memory = self._memory(loaded.partition, loaded.position)
-        claims = {digest(sender, client_id) for sender, client_id in loaded.claims or ()}
-        known = Known(conversation, loaded.partition, claims, complete=loaded.claims is not None)
+        used = loaded.client_ids
+        known = Known(conversation, loaded.partition, ClientIds(used or ()), complete=used is not None)
         return self._kept.add(self._fold_all(known, memory.of_key(conversation.key, loaded.position)))
 
     def _fold_all(self, known: Known, entries: list[Entry]) -> Known:

@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict
 from typing import Self
 
+from command_api.client_ids import ClientIds
 from schemas.conversation import Conversation, Inapplicable, Member, apply
 from schemas.errors import forbidden
 from schemas.events import ConversationEvent, MessageSent
@@ -16,22 +17,24 @@ from schemas.ids import Partition
 log = logging.getLogger(__name__)
 
 MOST_KEPT = 50_000
-MOST_CLAIMS = 1_000_000
-"""Digests of client_ids in all conversations together, at about 80 bytes each."""
+MOST_CLIENT_IDS = 4_000_000
+"""In all conversations together, at 18 bytes each at most."""
 
 
 class Known:
-    """A conversation as of the tail's position; `claims` are digests of (sender, client_id) that are used.
+    """A conversation as of the tail's position, and the client_ids that were used in it.
 
     `complete`: all that were ever used are there; otherwise one that is missing has to be asked for.
     """
 
-    __slots__ = ("claims", "complete", "conversation", "partition", "pins")
+    __slots__ = ("client_ids", "complete", "conversation", "partition", "pins")
 
-    def __init__(self, conversation: Conversation, partition: Partition, claims: set[int], *, complete: bool) -> None:
+    def __init__(
+        self, conversation: Conversation, partition: Partition, client_ids: ClientIds, *, complete: bool
+    ) -> None:
         self.conversation = conversation
         self.partition = partition
-        self.claims = claims
+        self.client_ids = client_ids
         self.complete = complete
         self.pins = 0
 
@@ -59,23 +62,18 @@ class Known:
             log.warning("conversation %s: an event that cannot be applied: %s", self.conversation.id, error)
             return
         if isinstance(event, MessageSent):
-            self.claims.add(digest(event.sender_id, event.client_id))
-
-
-def digest(sender_id: int, client_id: str) -> int:
-    """Return a number to recognise a used client_id by, within this process; a hit has to be confirmed."""
-    return hash((sender_id, client_id))
+            self.client_ids.add(event.sender_id, event.client_id)
 
 
 class Kept:
     """The conversations in memory, by id and by pair."""
 
-    def __init__(self, most: int = MOST_KEPT, most_claims: int = MOST_CLAIMS) -> None:
+    def __init__(self, most: int = MOST_KEPT, most_client_ids: int = MOST_CLIENT_IDS) -> None:
         self._most = most
-        self._most_claims = most_claims
+        self._most_client_ids = most_client_ids
         self._by_id: OrderedDict[int, Known] = OrderedDict()
         self._by_key: dict[str, Known] = {}
-        self._claims = 0
+        self._client_ids = 0
 
     def of_id(self, conversation_id: int) -> Known | None:
         """Return a conversation that is about to be used."""
@@ -92,16 +90,16 @@ class Kept:
         """Keep one more, at the cost of those that were not used for longest."""
         self._by_id[known.conversation.id] = known
         self._by_key[known.conversation.key] = known
-        self._claims += len(known.claims)
+        self._client_ids += len(known.client_ids)
         self._make_room()
         return known
 
     def fold(self, known: Known, event: ConversationEvent) -> None:
         """Take a counted event of a conversation that is kept."""
-        before = len(known.claims)
+        before = len(known.client_ids)
         known.fold(event)
-        self._claims += len(known.claims) - before
-        if self._claims > self._most_claims:
+        self._client_ids += len(known.client_ids) - before
+        if self._client_ids > self._most_client_ids:
             self._make_room()
 
     def drop(self) -> None:
@@ -122,9 +120,9 @@ class Kept:
                 self._forget(oldest)
 
     def _full(self) -> bool:
-        return len(self._by_id) > self._most or self._claims > self._most_claims
+        return len(self._by_id) > self._most or self._client_ids > self._most_client_ids
 
     def _forget(self, known: Known) -> None:
         del self._by_id[known.conversation.id]
         del self._by_key[known.conversation.key]
-        self._claims -= len(known.claims)
+        self._client_ids -= len(known.client_ids)

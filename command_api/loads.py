@@ -17,7 +17,7 @@ MOST_CLIENT_IDS = 20_000
 
 _CONVERSATION = """
 SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN ARRAY(
-    SELECT (m.sender_id, m.client_id) FROM {schema}.messages m WHERE m.conversation_id = c.id) END AS claims
+    SELECT m.sender_id || ':' || m.client_id FROM {schema}.messages m WHERE m.conversation_id = c.id) END AS client_ids
 FROM {schema}.conversations c
 JOIN {schema}.positions p ON p.topic = 'chat.conversations' AND p.partition = c.partition
 """
@@ -47,12 +47,15 @@ WHERE conversation_id = $1 AND user_id = $2 AND client_id = $3
 
 
 class Loaded(NamedTuple):
-    """A conversation as of the offset `position` of its partition; `claims` is None when there are too many."""
+    """A conversation as of the offset `position` of its partition.
+
+    `client_ids`: those that were used, each as "sender:client_id"; None when they are too many.
+    """
 
     conversation: Conversation
     partition: Partition
     position: int
-    claims: list[tuple[int, str]] | None
+    client_ids: list[str] | None
 
 
 class Loads:
@@ -110,12 +113,11 @@ def _loaded(row: Any | None) -> Loaded | None:
         if row["last_seq"]
         else None,
     )
-    claims = row["claims"]
     return Loaded(
         conversation,
         Partition(CONVERSATIONS, row["partition"]),
         row["next_offset"],
-        None if claims is None else [(sender, client_id) for sender, client_id in claims],
+        row["client_ids"],
     )
 
 

@@ -1,5 +1,6 @@
 """Which conversations stay in memory."""
 
+from command_api.client_ids import ClientIds
 from command_api.kept import Kept, Known
 from schemas.conversation import Conversation, Member
 from schemas.events import AsOf, MessageSent
@@ -9,10 +10,10 @@ PARTITION = Partition("chat.conversations", 0)
 TIME = "2026-01-01T00:00:00.000Z"
 
 
-def known(number: int, *, claims: int = 0) -> Known:
+def known(number: int, *, client_ids: int = 0) -> Known:
     members = (Member(user_id=2 * number), Member(user_id=2 * number + 1))
     conversation = Conversation(id=number, members=members, opened_at=TIME)
-    return Known(conversation, PARTITION, set(range(claims)), complete=True)
+    return Known(conversation, PARTITION, ClientIds(map(str, range(client_ids))), complete=True)
 
 
 def message(of: Known, client_id: str) -> MessageSent:
@@ -52,8 +53,8 @@ def test_one_that_a_command_is_using_stays() -> None:
 
 
 def test_client_ids_count_however_few_the_conversations_are() -> None:
-    kept = Kept(most=100, most_claims=5)
-    kept.add(known(1, claims=3))
+    kept = Kept(most=100, most_client_ids=5)
+    kept.add(known(1, client_ids=3))
     small = kept.add(known(2))
     for number in range(2):
         kept.fold(small, message(small, f"a-{number}"))
