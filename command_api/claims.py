@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from command_api.conversations import Conversations
 from command_api.kept import Known
 from command_api.loads import Loads
 from infra.memory import Entry
@@ -17,6 +18,12 @@ from schemas.events import MessageSent
 from schemas.ids import Position
 from schemas.requests import SendMessage
 from schemas.times import Time, write_time
+
+IDS_FOR_A_QUESTION = 200
+"""How many client_ids are loaded in the time that it takes to ask for one."""
+
+MOST_LEARNED = 20_000
+"""So many stop an edge for 10 ms; of a longer conversation that was loaded each new client_id is asked for."""
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -51,9 +58,10 @@ class First(NamedTuple):
 class Claims:
     """Finds the counted message with a client_id."""
 
-    def __init__(self, tail: Tail, loads: Loads) -> None:
+    def __init__(self, tail: Tail, loads: Loads, conversations: Conversations) -> None:
         self._tail = tail
         self._loads = loads
+        self._conversations = conversations
 
     async def find(self, known: Known, sender_id: int, client_id: str) -> First | None:
         """Look everywhere; what the tail brings meanwhile has to be looked for again, with `recent`.
@@ -67,7 +75,9 @@ class Claims:
         number = known.partition.partition
         row, stored = await self._loads.claimed(number, known.conversation.id, sender_id, client_id)
         if row is None:
-            return self._unstored(known, stored, sender_id, client_id)
+            earlier = self._unstored(known, stored, sender_id, client_id)
+            await self._learn(known)
+            return earlier
         position = Position(number, row["record_offset"])
         # A client takes the position of an answer for what it has: nothing that this edge has not told yet lies before.
         await self._tail.reach({known.partition: position.offset + 1})
@@ -85,6 +95,14 @@ class Claims:
         memory = self._tail.memories[known.partition]
         memory.check_covers(stored)
         return _among(memory.of_key(known.conversation.key, stored), sender_id, client_id)
+
+    async def _learn(self, known: Known) -> None:
+        """Load all client_ids of a conversation, once asking for them one by one has cost as much as that does."""
+        known.asked += 1
+        if known.complete or known.conversation.last_seq > min(MOST_LEARNED, known.asked * IDS_FOR_A_QUESTION):
+            return
+        known.asked = 0
+        await self._conversations.learn_client_ids(known)
 
 
 def _among(entries: Sequence[Entry], sender_id: int, client_id: str) -> First | None:

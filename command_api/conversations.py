@@ -66,6 +66,13 @@ class Conversations:
         key = pair_key(user_id, other_user_id)
         return self._kept.of_key(key) or await self._load_once(key, lambda: self._load_pair(key))
 
+    async def learn_client_ids(self, known: Known) -> None:
+        """Load all client_ids that were used in a conversation; it is not complete while the tables are far behind."""
+        used, stored = await self._loads.client_ids(known.conversation.id)
+        memory = self._tail.memories[known.partition]
+        if memory.covers(stored):
+            self._kept.learn(known, used, memory.of_key(known.conversation.key, stored))
+
     async def reach_end(self, partition: Partition) -> None:
         """Wait until the tail has read this partition's end as it is now, so that a refusal is not out of date."""
         if not await self._tail.passed(await self._tail.ends([partition]), PATIENCE_SECONDS):

@@ -6,9 +6,11 @@ are loaded and kept up to date is in conversations.py.
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Self
 
 from command_api.client_ids import ClientIds
+from infra.memory import Entry
 from schemas.conversation import Conversation, Inapplicable, Member, apply
 from schemas.errors import forbidden
 from schemas.events import ConversationEvent, MessageSent
@@ -24,10 +26,11 @@ MOST_CLIENT_IDS = 4_000_000
 class Known:
     """A conversation as of the tail's position, and the client_ids that were used in it.
 
-    `complete`: all that were ever used are there; otherwise one that is missing has to be asked for.
+    `complete`: all that were ever used are there; otherwise one that is missing has to be asked for. `asked`: how often
+    that was done.
     """
 
-    __slots__ = ("client_ids", "complete", "conversation", "partition", "pins")
+    __slots__ = ("asked", "client_ids", "complete", "conversation", "partition", "pins")
 
     def __init__(
         self, conversation: Conversation, partition: Partition, client_ids: ClientIds, *, complete: bool
@@ -36,6 +39,7 @@ class Known:
         self.partition = partition
         self.client_ids = client_ids
         self.complete = complete
+        self.asked = 0
         self.pins = 0
 
     def member(self, user_id: int) -> Member:
@@ -101,6 +105,15 @@ class Kept:
         self._client_ids += len(known.client_ids) - before
         if self._client_ids > self._most_client_ids:
             self._make_room()
+
+    def learn(self, known: Known, used: Iterable[str], since: Iterable[Entry]) -> None:
+        """Take all client_ids of a conversation that is kept: those `used`, and what came `since` these were read."""
+        self._client_ids -= len(known.client_ids)
+        known.client_ids, known.complete = ClientIds(used), True
+        for entry in since:
+            if isinstance(entry.event, MessageSent):
+                known.client_ids.add(entry.event.sender_id, entry.event.client_id)
+        self._client_ids += len(known.client_ids)
 
     def drop(self) -> None:
         """Forget all but what commands are using."""

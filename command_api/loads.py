@@ -12,15 +12,16 @@ from schemas.ids import Partition
 from schemas.times import Time, write_time
 from schemas.topics import CONVERSATIONS
 
-MOST_CLIENT_IDS = 20_000
-"""Conversations with more messages are loaded without their client_ids, which are then asked for one by one."""
+MOST_CLIENT_IDS = 2_000
+"""Conversations with more messages are loaded without their client_ids (claims.py asks for them)."""
 
-_CONVERSATION = """
-SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN ARRAY(
-    SELECT m.sender_id || ':' || m.client_id FROM {schema}.messages m WHERE m.conversation_id = c.id) END AS client_ids
+_USED = "ARRAY(SELECT m.sender_id || ':' || m.client_id FROM {schema}.messages m WHERE m.conversation_id = c.id)"
+_CONVERSATIONS = """
 FROM {schema}.conversations c
 JOIN {schema}.positions p ON p.topic = 'chat.conversations' AND p.partition = c.partition
 """
+_CONVERSATION = f"SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN {_USED} END AS client_ids {_CONVERSATIONS}"
+_CLIENT_IDS = f"SELECT p.next_offset, {_USED} AS client_ids {_CONVERSATIONS} WHERE c.id = $1"
 _BY_ID = _CONVERSATION + "WHERE c.id = $1"
 _BY_PAIR = _CONVERSATION + "WHERE c.lower_user_id = $1 AND c.higher_user_id = $3"
 _NEXT_OFFSET = "SELECT next_offset FROM {schema}.positions WHERE topic = $1 AND partition = $2"
@@ -84,6 +85,11 @@ class Loads:
         """
         row = await self._tables.fetchrow(_CLAIMED, partition, conversation_id, sender_id, client_id)
         return (row if row and row["id"] else None), (row["next_offset"] if row else 0)
+
+    async def client_ids(self, conversation_id: int) -> tuple[list[str], int]:
+        """Return all client_ids that were used, each as "sender:client_id", as of the stored position."""
+        row = await self._tables.fetchrow(_CLIENT_IDS, conversation_id)
+        return (row["client_ids"], row["next_offset"]) if row else ([], 0)
 
     async def message(self, message_id: int) -> Any | None:
         """Return where a message is: conversation_id, seq, sender_id."""

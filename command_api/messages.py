@@ -41,7 +41,7 @@ class Messages:
 
     def __init__(self, edge: Edge, conversations: Conversations, loads: Loads, ids: Ids, limits: Limits) -> None:
         self._conversations = conversations
-        self._claims = Claims(edge.tail, loads)
+        self._claims = Claims(edge.tail, loads, conversations)
         self._ids = ids
         self._limits = limits.messages
         self._appender = edge.appender

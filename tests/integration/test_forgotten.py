@@ -113,3 +113,37 @@ async def test_an_answer_from_the_tables_is_not_told_before_all_that_lies_before
         await send(second, conversation, 1, "hello", "the same")
     goes_on.set()
     assert await send(second, conversation, 1, "hello", "the same") == sent
+
+
+async def test_a_conversation_that_was_asked_about_often_enough_knows_all_its_client_ids(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of messages that the tables do not have yet."""
+    monkeypatch.setattr(loads, "MOST_CLIENT_IDS", 0)
+    async with write_side(settings) as side:
+        async with worker(settings):
+            await serving_tables(side)
+            conversation = await open_conversation(side, 1, 2)
+            sent = [await send(side, conversation, 1, "stored", "stored")]
+            await stored(side)
+            side.conversations._kept.drop()
+            known = await side.conversations.get(conversation)
+        asked = 0
+        claimed = side.conversations._loads.claimed
+
+        async def counted(*what: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            return await claimed(*what)
+
+        monkeypatch.setattr(side.conversations._loads, "claimed", counted)
+        sent.append(await send(side, conversation, 2, "only in the log", "only in the log"))
+        assert (known.complete, asked) == (True, 1)
+        known.complete = False
+        sent.append(await send(side, conversation, 1, "after which all are loaded again", "third"))
+        assert (known.complete, asked) == (True, 2)
+        sent.append(await send(side, conversation, 1, "not asked about", "fourth"))
+        assert [one.seq for one in sent] == [1, 2, 3, 4]
+        assert await send(side, conversation, 2, "only in the log", "only in the log") == sent[1]
+        assert await send(side, conversation, 1, "stored", "stored") == sent[0]
+        assert len(known.client_ids) == side.conversations._kept._client_ids == len(sent)
