@@ -6,6 +6,7 @@ anew from a longer log is in projection.py.
 
 import asyncio
 import dataclasses
+import secrets
 
 import msgspec
 
@@ -24,16 +25,22 @@ CONVERSATIONS = (10, 10_000)
 SOCKETS = (100, 10_000)
 PARTITIONS = (1, 2, 4, 8)
 EDGES = (1, 2)
+SENDS = 50_000
 USERS_FROM = 3_000_001
 CONNECTS_PER_SECOND = 200
 NAME = "{} = {:,}: {}"
 
 
 async def lengths(bench: Bench) -> None:
-    """Pages of longer and longer histories, and of longer and longer lists, without caches."""
-    async with started(bench.home / "growth", CHAT_CACHES="0") as stack:
+    """Pages of longer and longer histories, sends to them, and pages of longer and longer lists, without caches.
+
+    By an edge that has not seen how they became long. Sends come last: they make the short ones long.
+    """
+    home = bench.home / "growth"
+    async with started(home) as stack:
         histories, users = await on_uvloop(_fill(stack, bench.plan))
         await stack.caught_up()
+    async with started(home, CHAT_CACHES="0") as stack:
         asking = Asking(stack, bench.generator, bench.plan)
         asked = {NAME.format("messages", n, "history"): pages(one, n) for n, one in histories.items()}
         asked |= {NAME.format("messages", n, "list"): _list(one.user_id, 1) for n, one in histories.items()}
@@ -41,6 +48,10 @@ async def lengths(bench: Bench) -> None:
         for _ in range(bench.plan.trials):
             for name, requests in asked.items():
                 bench.run.add(SYSTEM, name, await asking.closed(requests, DEEP_CONNECTIONS))
+        for _ in range(bench.plan.trials):
+            for n, one in histories.items():
+                trial = await asking.closed(_sends(one), DEEP_CONNECTIONS)
+                bench.run.add(SYSTEM, NAME.format("messages", n, "send"), trial)
 
 
 async def _fill(stack: Stack, plan: Plan) -> tuple[dict[int, Conversation], dict[int, int]]:
@@ -68,6 +79,12 @@ def _list(user: int, conversations: int) -> list[Asked]:
     """Ask for any page of a user's conversations."""
     path = f"/chat/conversations?user_id={user}&limit=20&offset="
     return [("GET", f"{path}{offset}", user, None) for offset in range(0, max(1, conversations - 20), 20)]
+
+
+def _sends(to: Conversation) -> list[Asked]:
+    """Send messages, each with a client_id of its own."""
+    body = {"conversation_id": to.id, "user_id": to.user_id, "content": "x" * 100}
+    return [("POST", "/chat/messages", to.user_id, {**body, "client_id": secrets.token_hex(8)}) for _ in range(SENDS)]
 
 
 async def open_sockets(bench: Bench) -> None:
