@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
+from itertools import count
 from typing import Any
 
 from gateway.sockets.commands import Commands, error_frame
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 CHUNK = 64 * 1024
 """Bytes that are written at once: what a peer that does not read can make us buffer."""
+
+TURN = 16
+"""Frames that are taken before others get a turn: where many wait, nothing else may make us stop."""
 
 BINARY, SILENT, SLOW = 1003, 4408, 4413
 
@@ -85,7 +89,7 @@ class Connection:
 
     async def serve(self, receive: Receive, commands: Commands) -> None:
         """Take the client's frames, one after the other, until the connection is gone."""
-        while True:
+        for number in count(1):
             event = await receive()
             if event["type"] == "websocket.disconnect":
                 self.ended = True
@@ -97,6 +101,8 @@ class Connection:
                 self.end(BINARY)
             else:
                 await commands.handle(self, text)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
 
     def flush(self) -> None:
         """Write what is queued, as far as the peer takes it."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.sockets.connection import CHUNK, Connection, Writer
+from gateway.sockets.connection import CHUNK, TURN, Connection, Writer
 from gateway.sockets.session import MOST_WAITING
 from schemas.errors import ChatError, Code
 
@@ -115,6 +115,21 @@ async def test_a_peer_that_is_too_slow_is_closed(wire: Wire) -> None:
 
 async def test_frames_are_taken_one_after_the_other(wire: Wire) -> None:
     assert await serve(connect(wire), text("1"), text("2")) == ["1", "2"]
+
+
+async def test_others_get_a_turn_while_many_frames_wait(wire: Wire) -> None:
+    connection, commands, seen = connect(wire), Commands(), []
+
+    async def receive() -> dict[str, Any]:
+        return text("x") if len(commands.texts) < 100 else {"type": "websocket.disconnect", "code": 1000}
+
+    async def look() -> None:
+        while not connection.ended:
+            seen.append(len(commands.texts))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(connection.serve(receive, commands), look())  # type: ignore[arg-type]
+    assert seen == [TURN * number for number in range(1, 100 // TURN + 1)]
 
 
 async def test_a_binary_frame_closes(wire: Wire) -> None:
