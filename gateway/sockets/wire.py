@@ -26,7 +26,10 @@ CLOSE_SECONDS = 5.0
 
 MOST_FRAGMENTS = 1_000
 MOST_UNTAKEN = 16
-"""Frames of one client that may wait to be handled; then we stop reading from it."""
+"""Frames of one client that may wait to be handled; then we stop parsing what it sent, and reading from it."""
+
+SLICE = 2 * 1024
+"""Bytes that are parsed at once; a read may bring a hundred times as many, and each may be inflated to a thousand."""
 
 GOING_AWAY = 1001
 """The edge stops; clients connect again with their cursor."""
@@ -74,6 +77,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.heard = self.loop.time()
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
+        self._unparsed = b""
         self._pong = b""
 
     @property
@@ -117,10 +121,9 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        if self.read_paused:
+            self._parse()
 
     def answered(self) -> None:
         """Take note that the handshake is over without a socket, which uvicorn itself forgets."""
@@ -140,13 +143,22 @@ class Wire(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unparsed = b""
         self.conn.parser.close()  # a generator, whose frame holds `conn` in turn
 
     def data_received(self, data: bytes) -> None:
         self.heard = self.loop.time()
-        super().data_received(data)
+        self._unparsed += data
+        self._parse()
         if not self.handshake_initiated:
             self._refuse_handshake()
+
+    async def receive(self) -> Any:
+        # uvicorn would read on, though not all is parsed that was read.
+        event = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self._parse()
+        return event
 
     def handle_ping(self) -> None:
         # While the peer does not read, answers would pile up; the last one will do (RFC 6455, section 5.5.3).
@@ -179,9 +191,6 @@ class Wire(WebSocketsSansIOProtocol):
                 self.handle_parser_exception()
                 return
             self.queue.put_nowait({"type": "websocket.receive", "text": text})
-        if not self.read_paused and len(self.queue) >= MOST_UNTAKEN:  # type: ignore[arg-type]
-            self.read_paused = True
-            self.transport.pause_reading()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -204,6 +213,36 @@ class Wire(WebSocketsSansIOProtocol):
         else:
             super().shutdown()
             self.answered()
+
+    def _parse(self) -> None:
+        """Parse what was read until enough frames have come of it; when all is parsed, read on."""
+        data, self._unparsed = self._unparsed, b""
+        at = frames = 0
+        while at < len(data) and frames < MOST_UNTAKEN:
+            self.conn.receive_data(data[at : at + SLICE])
+            at += SLICE
+            frames += len(self.conn.events)
+            if self.conn.parser_exc is None:
+                self.handle_events()
+            else:
+                self.handle_parser_exception()
+            if self.transport.is_closing():
+                return
+        self._unparsed = data[at:]
+        self._pace()
+
+    def _pace(self) -> None:
+        """Stop reading while enough frames wait. What is not parsed yet is, once they are taken: see `receive`."""
+        waiting = 0 if self.close_sent else len(self.queue)  # type: ignore[arg-type]
+        if self._unparsed or waiting >= MOST_UNTAKEN:
+            if not self.read_paused:
+                self.read_paused = True
+                self.transport.pause_reading()
+            if not waiting:
+                self.loop.call_soon(self._parse)
+        elif self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
 
     def _refuse_handshake(self) -> None:
         """Say why a request cannot be read, such as one that is too long, and hang up; uvicorn would leave it open."""
