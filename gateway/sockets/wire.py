@@ -31,6 +31,9 @@ MOST_UNTAKEN = 16
 SLICE = 2 * 1024
 """Bytes that are parsed at once; a read may bring a hundred times as many, and each may be inflated to a thousand."""
 
+MOST_AFTER_CLOSE = 256 * 1024
+"""Bytes that may still be on their way when we close; who sends more is cut off."""
+
 GOING_AWAY = 1001
 """The edge stops; clients connect again with their cursor."""
 
@@ -78,6 +81,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
         self._unparsed = b""
+        self._grace = MOST_AFTER_CLOSE
         self._pong = b""
 
     @property
@@ -148,6 +152,11 @@ class Wire(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self.loop.time()
+        if self.close_sent:
+            self._grace -= len(data)
+            if self._grace < 0:
+                self.transport.abort()
+                return
         self._unparsed += data
         self._parse()
         if not self.handshake_initiated:

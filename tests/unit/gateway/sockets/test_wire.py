@@ -12,7 +12,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from gateway.sockets.connecting import accept
-from gateway.sockets.wire import KEY, MOST_FRAGMENTS, Wire
+from gateway.sockets.wire import KEY, MOST_AFTER_CLOSE, MOST_FRAGMENTS, Wire
 from schemas.validation import MAX_BYTES
 from tests.support.live_parts import settle
 
@@ -335,6 +335,15 @@ async def test_nothing_is_made_of_what_comes_behind_a_frame_that_ends_it_all(wor
     world.wire.data_received(b"\xff" * 100_000)
     assert [event["type"] for event in world.waiting] == ["websocket.disconnect"]
     assert world.close_code() == 1002
+
+
+async def test_who_goes_on_sending_after_the_close_is_cut_off(world: World) -> None:
+    world.wire.close(4401)
+    for _ in range(MOST_AFTER_CLOSE // 16_008):
+        await world.says(Opcode.TEXT, b"x" * 16_000)
+    assert not world.transport.closing
+    await world.says(Opcode.TEXT, b"x" * 16_000)
+    assert world.transport.aborted
 
 
 async def test_no_log_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
