@@ -22,7 +22,7 @@ KEY = "chat.wire"
 """Where the connection finds its wire: among the scope's extensions."""
 
 CLOSE_SECONDS = 5.0
-"""How long a peer may take to answer a close frame; one that does not read is cut off after it."""
+"""How long a peer may take to answer a close frame, and to read it; then it is cut off."""
 
 MOST_FRAGMENTS = 1_000
 MOST_UNTAKEN = 16
@@ -125,7 +125,7 @@ class Wire(WebSocketsSansIOProtocol):
         self.conn.send_close(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+        self._cut_off_later()
         if self.read_paused:
             self._parse()
 
@@ -176,6 +176,14 @@ class Wire(WebSocketsSansIOProtocol):
             self._pong = pong
         else:
             self.transport.write(pong)
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        self._cut_off_later()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._cut_off_later()
 
     def handle_cont(self, event: Frame) -> None:
         # Their sizes are bounded, their number is not: empty ones could come without end.
@@ -252,6 +260,11 @@ class Wire(WebSocketsSansIOProtocol):
         elif self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+    def _cut_off_later(self) -> None:
+        """End it some time, though a transport that is closed waits for the peer to read what was written."""
+        if self.close_timer is None:
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def _refuse_handshake(self) -> None:
         """Say why a request cannot be read, such as one that is too long, and hang up; uvicorn would leave it open."""

@@ -202,6 +202,44 @@ async def test_a_peer_that_does_not_answer_the_close_is_cut_off(world: World, mo
     assert world.transport.aborted
 
 
+@pytest.mark.parametrize(
+    ("opcode", "data"),
+    [
+        pytest.param(Opcode.CLOSE, b"", id="close"),
+        pytest.param(Opcode.CONT, b"", id="out of order"),
+        pytest.param(Opcode.TEXT, b"\xff", id="not UTF-8"),
+        pytest.param(Opcode.TEXT, b"x" * (MAX_BYTES + 1), id="too big"),
+    ],
+)
+async def test_a_peer_that_ends_it_and_does_not_read_is_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch, opcode: Opcode, data: bytes
+) -> None:
+    monkeypatch.setattr("gateway.sockets.wire.CLOSE_SECONDS", 0)
+    await world.says(opcode, data)
+    await asyncio.sleep(0.01)
+    assert world.transport.aborted
+
+
+async def test_a_peer_that_answers_the_close_and_does_not_read_is_cut_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.wire.close(4413)
+    monkeypatch.setattr("gateway.sockets.wire.CLOSE_SECONDS", 0)
+    await world.says(Opcode.CLOSE, b"\x11\x3d")
+    await asyncio.sleep(0.01)
+    assert world.transport.aborted
+
+
+async def test_once_the_connection_is_lost_there_is_nothing_to_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.sockets.wire.CLOSE_SECONDS", 0)
+    world = World()
+    await world.open()
+    world.wire.data_received(Frame(Opcode.CLOSE, b"").serialize(mask=True))
+    world.wire.connection_lost(None)
+    await asyncio.sleep(0.01)
+    assert not world.transport.aborted
+
+
 async def test_a_stop_of_the_server_says_going_away(world: World) -> None:
     world.wire.shutdown()
     assert world.close_code() == 1001
