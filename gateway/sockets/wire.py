@@ -182,6 +182,9 @@ class Wire(WebSocketsSansIOProtocol):
         self._cut_off_later()
 
     def handle_parser_exception(self) -> None:
+        if self.conn.close_sent is None:  # the handshake is not over, and uvicorn takes it to be
+            self.close(1002)
+            return
         super().handle_parser_exception()
         self._cut_off_later()
 

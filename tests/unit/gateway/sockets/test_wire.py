@@ -195,6 +195,16 @@ async def test_a_close_before_the_handshake_s_end_cuts_the_connection(caplog: py
     assert (world.transport.written, world.events, caplog.text) == (b"", [], "")
 
 
+async def test_nonsense_before_the_handshake_s_end_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.wire.data_received(HANDSHAKE)
+    world.wire.data_received(b"\xff" * 10)
+    assert world.transport.aborted
+    await settle()
+    world.wire.connection_lost(None)
+    assert (world.transport.written, world.events, caplog.text) == (b"", [], "")
+
+
 async def test_a_peer_that_does_not_answer_the_close_is_cut_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.sockets.wire.CLOSE_SECONDS", 0)
     world.wire.close(4413)
