@@ -196,6 +196,20 @@ async def test_fragments_without_end_are_cut_off(system: System) -> None:
     assert closed in {1009, 1006}
 
 
+@pytest.mark.parametrize("compression", [None, "deflate"])
+async def test_thousands_of_frames_in_one_piece_are_answered_in_their_order(
+    system: System, compression: str | None
+) -> None:
+    url = f"{system.ws_url}?token={system.token(new_user())}"
+    async with asyncio.timeout(PATIENCE_SECONDS), connect(url, compression=compression) as connection:
+        assert json.loads(await connection.recv())["type"] == "connected"
+        refs = [str(number) for number in range(5_000)]
+        for ref in refs:
+            connection.protocol.send_text(json.dumps({"type": "ping", "ref": ref}).encode())
+        connection.transport.write(b"".join(connection.protocol.data_to_send()))
+        assert [json.loads(await connection.recv())["ref"] for _ in refs] == refs
+
+
 async def test_a_page_from_elsewhere_gets_no_socket(system: System) -> None:
     url = f"{system.ws_url}?token={system.token(new_user())}"
     with pytest.raises(InvalidStatus) as refused:
