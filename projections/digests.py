@@ -5,7 +5,7 @@ Only the rows of buckets that differ are fetched, to be shown. Sessions must see
 seeing them so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from projections import generations
@@ -17,12 +17,12 @@ SHOWN = 3
 # A reason may be worded anew without the record being any better.
 _NOT_COMPARED = {("dead_letters", "reason")}
 # A bad record that compaction took is a dead letter only where it was read before.
-_COMPACTED = ", ".join(f"'{topic.name}'" for topic in topics.TOPICS if topic.compacted)
-_WHICH_ROWS = {"dead_letters": f"WHERE topic NOT IN ({_COMPACTED})"}
+_COMPACTED = frozenset(topic.name for topic in topics.TOPICS if topic.compacted)
 
 _COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = '{schema}' ORDER BY column_name
 """
+_TOPICS = "SELECT DISTINCT topic FROM {schema}.positions"
 
 Buckets = dict[int, tuple[int, int]]
 
@@ -41,21 +41,25 @@ class Difference(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """One table and the columns that both generations have."""
+    """One table, the columns that both generations have, and which of its rows both should have, as SQL."""
 
     table: str
     columns: tuple[str, ...]
+    rows: str
 
 
 Digest = Mapping[Compared, Buckets]
 
 
 async def shared(live: Session, new: Session) -> list[Compared]:
-    """Return what can be compared: tables and columns of both."""
+    """Return what can be compared: tables and columns of both, and what they keep of the topics that both read."""
     of_live, of_new = [{tuple(row) for row in await session.fetch(_COLUMNS)} for session in (live, new)]
     both = sorted((of_live & of_new) - _NOT_COMPARED)
+    read = {row[0] for row in await live.fetch(_TOPICS)} & {row[0] for row in await new.fetch(_TOPICS)}
+    rows = {"positions": _of_topics(read), "dead_letters": _of_topics(read - _COMPACTED)}
     names = [table.TABLE for table in generations.TABLES] + ["inbox_totals", "positions"]
-    return [Compared(name, tuple(column for table, column in both if table == name)) for name in names]
+    columns = {name: tuple(column for table, column in both if table == name) for name in names}
+    return [Compared(name, columns[name], rows.get(name, "true")) for name in names if columns[name]]
 
 
 async def digest(session: Session, tables: Sequence[Compared]) -> Digest:
@@ -70,6 +74,10 @@ async def compare(live: Session, of_live: Digest, new: Session, of_new: Digest) 
         for compared in of_live
         if (unequal := _unequal(of_live[compared], of_new[compared]))
     ]
+
+
+def _of_topics(names: Collection[str]) -> str:
+    return f"topic = ANY('{{{','.join(sorted(names))}}}')"
 
 
 def _unequal(one: Buckets, other: Buckets) -> list[int]:
@@ -100,5 +108,5 @@ async def _rows(session: Session, compared: Compared, buckets: Sequence[int]) ->
 
 def _rows_sql(compared: Compared) -> str:
     row = f"ROW({', '.join(compared.columns)})"
-    rows = f"{{schema}}.{compared.table} {_WHICH_ROWS.get(compared.table, '')}"
+    rows = f"{{schema}}.{compared.table} WHERE {compared.rows}"
     return f"SELECT {row}::text AS text, hash_record_extended({row}, 0) AS hash FROM {rows}"  # noqa: S608

@@ -276,15 +276,27 @@ async def test_a_new_dead_letter_stops_it(settings: Settings) -> None:
         assert await states(settings) == {1: "retired", 2: "live"}
 
 
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        ["ALTER TABLE chat_g1.last_seen DROP COLUMN record_offset"],
+        [
+            "DROP TABLE chat_g1.reports CASCADE",
+            "DELETE FROM chat_g1.positions WHERE topic = 'chat.moderation'",
+            "DELETE FROM chat_g1.dead_letters WHERE topic = 'chat.moderation'",
+        ],
+    ],
+    ids=["a column", "a topic and its table"],
+)
 async def test_tables_of_another_release_are_left_to_its_workers_and_a_rebuild_makes_those_of_this_one(
-    settings: Settings,
+    settings: Settings, lacks: Sequence[str]
 ) -> None:
     history = await live_history(settings, 11)
     async with working(settings):
         await caught_up(settings, history.log)
         await until(settings, LIVE)
-    await run_sql(settings, "ALTER TABLE chat_g1.last_seen DROP COLUMN record_offset")
-    await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
+    for sql in (*lacks, "UPDATE chat.generations SET shape = 'another'"):
+        await run_sql(settings, sql)
     before = await run_sql(settings, "SELECT * FROM chat_g1.positions")
     async with working(settings):
         await append(settings, history.steps(200))
