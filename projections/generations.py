@@ -5,7 +5,7 @@ is a new generation, filled from the start of the log.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from projections import log, refusal
@@ -50,10 +50,10 @@ _DEFINE_CONTROL = (
     "CREATE UNIQUE INDEX IF NOT EXISTS one_live ON {schema}.generations (state) WHERE state = 'live'",
 )
 _INSERT = """
-INSERT INTO {schema}.generations (id, schema_name, state, epoch, reads, complete, shape, promoted_at)
+INSERT INTO {schema}.generations (id, schema_name, state, epoch, complete, shape, reads, promoted_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $3 = 'live' THEN now() END)
 """
-_LISTED = "SELECT id, schema_name, state, epoch, complete, shape FROM {schema}.generations ORDER BY id"
+_LISTED = "SELECT id, schema_name, state, epoch, complete, shape, reads FROM {schema}.generations ORDER BY id"
 _LIVE_BEFORE = "SELECT id FROM {schema}.generations WHERE state = 'retired' ORDER BY promoted_at DESC LIMIT 1"
 
 TABLES = (
@@ -70,7 +70,7 @@ class Generation(NamedTuple):
     """One build of the read tables, made from the log with this epoch.
 
     `complete`: it has all its indexes, and workers feed it; until then those who fill it do. `shape`: a digest of its
-    tables' definitions.
+    tables' definitions. `reads`: types of events; edges write no others while it is live.
     """
 
     id: int
@@ -79,11 +79,12 @@ class Generation(NamedTuple):
     epoch: str
     complete: bool
     shape: str
+    reads: Sequence[str]
 
     @property
     def fits(self) -> bool:
-        """Whether it has the tables that this code writes; any other is for the code that made it."""
-        return self.shape == SHAPE
+        """Whether it has the tables that this code writes, from events that it knows; any other is for other code."""
+        return self.shape == SHAPE and set(self.reads) <= set(READS)
 
     @property
     def group(self) -> str:
@@ -144,9 +145,8 @@ async def create(
     Not `complete`: it is to be filled, and filling.py makes in the end what is faster made once, `late_indexes` too
     unless they are wanted from the start.
     """
-    generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete, SHAPE)
-    values = (number, generation.schema, state, found.epoch, list(READS), complete, SHAPE)
-    await session.of(CONTROL).execute(_INSERT, *values)
+    generation = Generation(number, f"{CONTROL}_g{number}", state, found.epoch, complete, SHAPE, list(READS))
+    await session.of(CONTROL).execute(_INSERT, *generation)
     # One that had this number may have been taken off the list, and its schema left.
     await drop_schema(session, generation)
     within = session.of(generation.schema)

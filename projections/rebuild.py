@@ -80,7 +80,7 @@ async def _begin(settings: Settings, found: log.Log, *, late_indexes: bool = Fal
         for one in known:
             if one.state == "building" and not one.fits:
                 raise Refusal(
-                    f"generation {one.id} has the tables of another release, which can go on with it. "
+                    f"generation {one.id} has tables or events of another release, which can go on with it. "
                     f"To build those of this one: chat generations drop {one.id}"
                 )
             if one.state == "building":

@@ -1,7 +1,7 @@
 """One worker: find the log and the generations, feed each of them, and end clearly when that cannot go on.
 
 Every generation that edges read, or could be told to read again, is fed until it is dropped: by workers of the release
-that made it, or of one with the same tables.
+that made it, or of one with the same tables that knows all its events.
 """
 
 import asyncio
@@ -81,10 +81,12 @@ class Feeds:
             return
         self._seen = now
         fed = {one.id: one for one in known if one.complete and one.fits}
-        for one in known:
-            if not one.fits and one.id not in self._others:
-                self._others.add(one.id)
-                logger.warning("generation %d has the tables of another release, whose workers feed it", one.id)
+        others = {one.id for one in known if not one.fits}
+        for number in sorted(others - self._others):
+            logger.warning("generation %d has tables or events of another release, whose workers feed it", number)
+        if others and not fed and (others != self._others or self._running):
+            logger.warning("this worker feeds nothing: the order of a roll-out is in docs/operating.md")
+        self._others = others
         for number in self._running.keys() - fed.keys():
             logger.info("generation %d was dropped", number)
             await self._end(number)
@@ -94,8 +96,8 @@ class Feeds:
         if not any(one.state == "live" for one in known):
             if known and not any(one.fits for one in known):
                 raise Refusal(
-                    f"generation {known[-1].id} has the tables of another release and is not live: let that release "
-                    f"go on, or chat generations drop {known[-1].id}"
+                    f"generation {known[-1].id} has tables or events of another release and is not live: let that "
+                    f"release go on, or chat generations drop {known[-1].id}"
                 )
             await promotion.promote_first(self._settings, fed.values())
 

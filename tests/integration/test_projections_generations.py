@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from infra.settings import Settings
-from projections import dropping, generations, promotion
+from projections import dropping, generations, promotion, worker
 from projections.database import Away, Session, one_transaction
 from projections.log import Log
 from projections.rebuild import _begin, _begun
@@ -17,6 +17,10 @@ from projections.worker import Feeds
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS
 from tests.projecting import run_sql, states, until
+
+OF_ANOTHER_RELEASE = pytest.mark.parametrize(
+    "changed", ["shape = 'another'", "reads = reads || 'chat.conversation.pinned.v1'::text"], ids=["tables", "events"]
+)
 
 
 @pytest.fixture
@@ -112,18 +116,38 @@ async def test_the_live_tables_wait_while_others_draw_level(
     assert await states(two_generations) == {1: "retired", 2: "live"}
 
 
-async def test_where_nothing_is_live_and_all_is_another_releases_a_worker_says_so(settings: Settings) -> None:
+@OF_ANOTHER_RELEASE
+async def test_where_nothing_is_live_and_all_is_another_releases_a_worker_says_so(
+    settings: Settings, changed: str
+) -> None:
     begins = {Partition(CONVERSATIONS, 0): 0}
     await generations.join(settings.database(), Log("an epoch", begins, {Partition(CONVERSATIONS, 0): 5}))
-    await run_sql(settings, "UPDATE chat.generations SET shape = 'another'")
+    await run_sql(settings, f"UPDATE chat.generations SET {changed}")
     feeds = Feeds(settings, None, "an epoch")
     with pytest.raises(Refusal, match="chat generations drop 1"):
         await feeds._look()
     await feeds.close()
 
 
-async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings) -> None:
-    await run_sql(two_generations, "UPDATE chat.generations SET shape = 'another' WHERE id = 2")
+@OF_ANOTHER_RELEASE
+async def test_a_worker_that_has_nothing_to_feed_says_so_once(
+    two_generations: Settings, changed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await run_sql(two_generations, f"UPDATE chat.generations SET {changed}")
+    feeds = Feeds(two_generations, None, "an epoch")
+    for _ in range(2):
+        await feeds._look()
+    await feeds.close()
+    told = [record.getMessage() for record in caplog.records if record.name == worker.__name__]
+    assert told == [
+        *(f"generation {n} has tables or events of another release, whose workers feed it" for n in (1, 2)),
+        "this worker feeds nothing: the order of a roll-out is in docs/operating.md",
+    ]
+
+
+@OF_ANOTHER_RELEASE
+async def test_what_another_release_has_begun_is_not_gone_on_with(two_generations: Settings, changed: str) -> None:
+    await run_sql(two_generations, f"UPDATE chat.generations SET {changed} WHERE id = 2")
     begins = {Partition(CONVERSATIONS, 0): 0}
     with pytest.raises(Refusal, match="chat generations drop 2"):
         await _begin(two_generations, Log("an epoch", begins, begins))
