@@ -11,7 +11,6 @@ class GaveUp(Exception):
     """Something the worker needs was away for too long; the supervisor starts it again."""
 
 
-RESTORE = "restore what Kafka has lost"
 BEGIN_ANEW = (
     "if Kafka lost records, restore them; if the log is right as it is, give the worker an empty database, "
     "and it makes the tables from this log"
@@ -23,7 +22,8 @@ def gap(partition: Partition, expected: int, found: int) -> Refusal:
     """Records are missing from a topic that keeps all of them."""
     return Refusal(
         f"{partition.topic} partition {partition.partition}: expected offset {expected}, found {found}: "
-        f"records are missing; {RESTORE}"
+        "records are missing: restore what Kafka has lost. (If it has lost none: the end of a transaction takes an "
+        "offset and is no record, so nobody may write with transactions; see docs/operating.md.)"
     )
 
 

@@ -11,6 +11,9 @@ The log is the database: every state of the service follows from the records of 
 gains optional members only; any other change is a new version of its type. A key lies in the partition that Kafka's \
 own clients choose for it (murmur2). A record that is none of these events, whose key does not fit its value or its \
 partition, or whose conversation was never opened, changes nothing.
+
+Write to no topic with transactions: the end of one has an offset and is no record. Whoever reads all records takes it \
+for one that is missing, and whoever waits for the end of the topic waits in vain.
 """
 
 CONNECT = """\
@@ -89,8 +92,7 @@ and itself a report of the same user with the same `client_id` counts.
     ),
     topics.USERS: Said(
         "How users are shown, as the profile service publishes it; compacted, the last record of a user counts. "
-        "A record without a value erases the user's profile. It is written without transactions: their ends have "
-        "offsets and are no records, and whoever waits for the end of the topic would wait in vain.",
+        "A record without a value erases the user's profile.",
         _USER,
     ),
     topics.PRESENCE: Said(

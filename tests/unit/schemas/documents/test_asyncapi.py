@@ -66,6 +66,10 @@ def test_the_rule_of_void_records_is_told_with_its_numbers() -> None:
         assert "{" not in said
 
 
+def test_transactions_are_ruled_out_for_all_topics() -> None:
+    assert "Write to no topic with transactions" in DOCUMENT["info"]["description"]
+
+
 def test_the_socket_has_every_frame_in_its_direction() -> None:
     directions = {
         operation["action"]: {reference["$ref"].rsplit("/", 1)[1] for reference in operation["messages"]}
