@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from projections import refusal
 from projections.database import Database, Gone
@@ -20,10 +21,14 @@ from schemas.ids import Partition
 log = logging.getLogger(__name__)
 
 BATCH_RECORDS = 10_000
-"""A transaction takes no more slabs once it has this many records."""
+"""A transaction takes no more slabs once it has this many records..."""
+
+BATCH_BYTES = 32 * 1024 * 1024
+"""... and none that would give it more bytes of values; one record may have any number."""
 
 QUEUED_RECORDS = 40_000
-"""Nothing more is fetched while so many wait."""
+QUEUED_BYTES = 64 * 1024 * 1024
+"""Nothing more is fetched while so many records, or bytes of values, wait for all lanes together."""
 
 FINISH_SECONDS = 1.0
 NO_SEEK = -1
@@ -82,10 +87,8 @@ class Lanes:
         fed = self._fed.get(partition)
         if fed is None or seek != self._seek:
             return
-        fed.slabs.append(records)
-        fed.queued += len(records)
-        fed.filled.set()
-        if self._queued() >= QUEUED_RECORDS:
+        fed.put(records)
+        if self._are_full():
             self._room.clear()
 
     async def room(self) -> None:
@@ -112,7 +115,7 @@ class Lanes:
         return any(
             before.get(partition) == fed.lane.next_offset > stored[partition].next_offset
             for partition, fed in self._fed.items()
-            if not fed.queued and partition in stored
+            if not fed.records and partition in stored
         )
 
     async def close(self) -> None:
@@ -131,15 +134,16 @@ class Lanes:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _queued(self) -> int:
-        return sum(fed.queued for fed in self._fed.values())
+    def _are_full(self) -> bool:
+        records = sum(fed.records for fed in self._fed.values())
+        return records >= QUEUED_RECORDS or sum(fed.size for fed in self._fed.values()) >= QUEUED_BYTES
 
     async def _feed(self, fed: "_Fed") -> None:
         try:
             while (batch := await fed.next()) is not None:
-                await fed.lane.take(batch)
-                fed.queued -= len(batch)
-                if self._queued() < QUEUED_RECORDS:
+                await fed.lane.take(batch.records)
+                fed.let_go(batch)
+                if not self._are_full():
                     self._room.set()
         except (Fenced, Gone) as fenced:
             log.warning("%s; dropping what was fetched and looking again", fenced)
@@ -148,25 +152,56 @@ class Lanes:
             self._on_failure(failure)
 
 
+class _Slab(NamedTuple):
+    """Records that are written together, and the bytes of their values."""
+
+    records: Sequence[Raw]
+    size: int
+
+
 class _Fed:
-    """A lane and what waits for it; `queued` counts the batch under way too."""
+    """A lane and what waits for it; `records` and `size`, their values' bytes, count the batch under way too."""
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        self.slabs: deque[Sequence[Raw]] = deque()
-        self.queued = 0
+        self.records = 0
+        self.size = 0
         self.filled = asyncio.Event()
         self.closing = False
         self.task: asyncio.Task[None] | None = None
+        self._slabs: deque[_Slab] = deque()
 
-    async def next(self) -> Sequence[Raw] | None:
+    def put(self, records: Sequence[Raw]) -> None:
+        """Queue records, in halves of halves where they are too big for one batch."""
+        size = sum(len(raw.value) for raw in records if raw.value)
+        if size > BATCH_BYTES and len(records) > 1:
+            half = len(records) // 2
+            self.put(records[:half])
+            self.put(records[half:])
+            return
+        self._slabs.append(_Slab(records, size))
+        self.records += len(records)
+        self.size += size
+        self.filled.set()
+
+    async def next(self) -> _Slab | None:
         """Return the next batch, or None when the lane is closing."""
-        while not self.slabs and not self.closing:
+        while not self._slabs and not self.closing:
             self.filled.clear()
             await self.filled.wait()
         if self.closing:
             return None
-        batch = list(self.slabs.popleft())
-        while self.slabs and len(batch) < BATCH_RECORDS:
-            batch += self.slabs.popleft()
-        return batch
+        records: list[Raw] = []
+        size = 0
+        while self._slabs and len(records) < BATCH_RECORDS:
+            if records and size + self._slabs[0].size > BATCH_BYTES:
+                break
+            slab = self._slabs.popleft()
+            records += slab.records
+            size += slab.size
+        return _Slab(records, size)
+
+    def let_go(self, batch: _Slab) -> None:
+        """Count a batch no more that is in the tables."""
+        self.records -= len(batch.records)
+        self.size -= batch.size

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,6 +16,16 @@ from schemas.ids import Partition
 from tests.support.live_parts import settle
 
 HERE, THERE = Partition(topics.CONVERSATIONS, 0), Partition(topics.CONVERSATIONS, 1)
+
+
+class Valued(NamedTuple):
+    """A record of which only the value counts."""
+
+    value: bytes | None
+
+
+def slab(*values: bytes | None) -> list[Valued]:
+    return [Valued(value) for value in values]
 
 
 class FakeDatabase:
@@ -81,41 +91,62 @@ async def opened_anew(made: Lanes, bounds: Bounds) -> dict[Partition, int]:
 
 async def test_slabs_of_an_earlier_seek_are_dropped_also_before_the_next_one(told: Told) -> None:
     made = await opened(told, HERE)
-    made.deliver(HERE, 0, ["before the first seek"])
+    made.deliver(HERE, 0, slab(b"before the first seek"))
     made.start(1)
-    made.deliver(HERE, 1, ["a"])
+    made.deliver(HERE, 1, slab(b"a"))
     await settle()
     await opened_anew(made, {HERE: (0, 100)})
-    made.deliver(HERE, 1, ["fetched before, delivered after"])
+    made.deliver(HERE, 1, slab(b"fetched before, delivered after"))
     made.start(2)
-    made.deliver(HERE, 1, ["late"])
-    made.deliver(HERE, 2, ["b"])
+    made.deliver(HERE, 1, slab(b"late"))
+    made.deliver(HERE, 2, slab(b"b"))
     await settle()
     await made.close()
-    assert told.taken == [["a"], ["b"]]
+    assert told.taken == [slab(b"a"), slab(b"b")]
 
 
 async def test_what_comes_while_a_lane_works_becomes_one_batch(told: Told) -> None:
     made = await opened(told, HERE, THERE)
     made.start(1)
     told.holding.clear()
-    made.deliver(HERE, 1, ["a"])
+    made.deliver(HERE, 1, slab(b"a"))
     await settle()
-    made.deliver(HERE, 1, ["b"])
-    made.deliver(HERE, 1, ["c", "d"])
-    made.deliver(THERE, 1, ["x"])
+    made.deliver(HERE, 1, slab(b"b"))
+    made.deliver(HERE, 1, slab(b"c", b"d"))
+    made.deliver(THERE, 1, slab(b"x"))
     told.holding.set()
     await settle()
     await made.close()
-    assert sorted(told.taken) == [["a"], ["b", "c", "d"], ["x"]]
+    assert sorted(told.taken) == [slab(b"a"), slab(b"b", b"c", b"d"), slab(b"x")]
 
 
-async def test_no_more_is_fetched_while_lanes_are_full(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "QUEUED_RECORDS", 3)
+async def test_a_batch_has_no_more_bytes_than_it_may_but_for_one_record(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "BATCH_BYTES", 4)
     made = await opened(told, HERE)
     made.start(1)
+    for values in [(b"aa", None), (b"bb",), (b"c",), (b"d", b"e", b"fff", b"g"), (b"too much",), (b"h",)]:
+        made.deliver(HERE, 1, slab(*values))
+    await settle()
+    await made.close()
+    assert told.taken == [
+        slab(b"aa", None, b"bb"), slab(b"c", b"d", b"e"), slab(b"fff", b"g"), slab(b"too much"), slab(b"h")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("bound", "most"), [("QUEUED_RECORDS", 3), ("QUEUED_BYTES", 7)])
+async def test_no_more_is_fetched_while_lanes_are_full(
+    told: Told, bound: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, bound, most)
+    made = await opened(told, HERE, THERE)
+    made.start(1)
     told.holding.clear()
-    made.deliver(HERE, 1, [1, 2, 3])
+    made.deliver(HERE, 1, slab(b"one", None))
+    made.deliver(THERE, 1, slab(b"two"))
+    assert made._room.is_set() is (bound == "QUEUED_BYTES")
+    made.deliver(HERE, 1, slab(b"3"))
     waiting = asyncio.ensure_future(made.room())
     await settle()
     assert not waiting.done()
@@ -131,10 +162,10 @@ async def test_a_fenced_lane_looks_again_and_any_other_failure_ends_the_worker(
     made = await opened(told, HERE)
     made.start(1)
     told.fails = raised
-    made.deliver(HERE, 1, ["a"])
+    made.deliver(HERE, 1, slab(b"a"))
     await settle()
     assert (told.fenced, len(told.failures)) == (fenced, 1 - fenced)
-    made.deliver(HERE, 1, ["b"])
+    made.deliver(HERE, 1, slab(b"b"))
     await settle()
     assert told.taken == []
     await made.close()
@@ -168,7 +199,7 @@ async def test_tables_that_stand_before_an_idle_lane_went_back(
     made.start(1)
     told.holding.clear()
     if busy:
-        made.deliver(HERE, 1, ["a"])
+        made.deliver(HERE, 1, slab(b"a"))
         await settle()
     database.rows = FakeDatabase(stands).rows
     assert await made.went_back() is back
