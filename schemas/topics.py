@@ -17,7 +17,8 @@ LAST_SEEN: Final = "chat.last-seen"
 IDS: Final = "chat.ids"
 
 FOREVER = MappingProxyType({"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"})
-COMPACTED = MappingProxyType({"cleanup.policy": "compact"})
+COMPACTED = MappingProxyType({"cleanup.policy": "compact", "delete.retention.ms": str(10 * 365 * 24 * 60 * 60 * 1_000)})
+"""A record that erases stays for ten years: tables that stood still, or were restored, must not miss it."""
 TEN_MINUTES = MappingProxyType(
     {"cleanup.policy": "delete", "retention.ms": "600000", "segment.ms": "300000", "segment.bytes": "16777216"}
 )

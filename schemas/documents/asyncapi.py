@@ -19,6 +19,7 @@ from schemas.topics import TOPICS, Topic
 
 SOCKET, CHANNEL = "/chat/connect", "socket"
 EVENT, FRAME = "event.", "frame."
+_MILLISECONDS = ("retention.ms", "delete.retention.ms")
 
 
 @cache
@@ -67,8 +68,7 @@ def _socket() -> dict[str, Any]:
 def _topic(topic: Topic) -> dict[str, Any]:
     said = OF_TOPIC[topic.name]
     configuration: dict[str, Any] = {"cleanup.policy": [topic.kept["cleanup.policy"]]}
-    if "retention.ms" in topic.kept:
-        configuration["retention.ms"] = int(topic.kept["retention.ms"])
+    configuration |= {name: int(topic.kept[name]) for name in _MILLISECONDS if name in topic.kept}
     return {
         "address": topic.name,
         "description": said.description.format(limit=LIMIT, window=WINDOW),

@@ -92,7 +92,7 @@ and itself a report of the same user with the same `client_id` counts.
     ),
     topics.USERS: Said(
         "How users are shown, as the profile service publishes it; compacted, the last record of a user counts. "
-        "A record without a value erases the user's profile.",
+        "A record without a value erases the user's profile, and stays for ten years.",
         _USER,
     ),
     topics.PRESENCE: Said(
@@ -102,7 +102,7 @@ and itself a report of the same user with the same `client_id` counts.
     ),
     topics.LAST_SEEN: Said(
         "When users' last sockets closed; compacted, the latest time of a user counts. "
-        "A record without a value erases it.",
+        "A record without a value erases it, and stays for ten years.",
         _USER,
     ),
     topics.IDS: Said(

@@ -1,5 +1,7 @@
 """The topics as they are declared."""
 
+from datetime import timedelta
+
 from schemas.topics import BY_NAME, CONVERSATIONS, IDS, LAST_SEEN, MODERATION, PRESENCE, TOPICS, USERS
 
 
@@ -10,6 +12,12 @@ def test_what_is_for_ever_never_expires() -> None:
 
 def test_compacted_are_those_of_which_the_last_record_counts() -> None:
     assert {topic.name for topic in TOPICS if topic.compacted} == {USERS, LAST_SEEN}
+
+
+def test_what_erases_stays_longer_than_any_backup() -> None:
+    for name in (USERS, LAST_SEEN):
+        stays = timedelta(milliseconds=int(BY_NAME[name].config(flush=True)["delete.retention.ms"]))
+        assert stays == timedelta(days=3_650)
 
 
 def test_the_broker_sets_the_time_of_every_record_and_no_unclean_leader_is_elected() -> None:

@@ -46,7 +46,10 @@ def test_every_topic_is_a_channel_with_its_events(topic: Topic) -> None:
     assert channel["address"] == topic.name
     events = {kind.__name__ for kind in EVENT_TYPES if kind.topic == topic.name}
     assert set(channel["messages"]) == events != set()
-    assert channel["bindings"]["kafka"]["topicConfiguration"]["cleanup.policy"] == [topic.kept["cleanup.policy"]]
+    configuration = channel["bindings"]["kafka"]["topicConfiguration"]
+    assert configuration["cleanup.policy"] == [topic.kept["cleanup.policy"]]
+    for name in ("retention.ms", "delete.retention.ms"):
+        assert str(configuration.get(name)) == str(topic.kept.get(name))
 
 
 @pytest.mark.parametrize("kind", EVENT_TYPES, ids=lambda kind: kind.type)
