@@ -12,7 +12,7 @@ from typing import NamedTuple
 from infra.settings import Settings
 from projections import digests, filling, log, promotion
 from projections.database import Database, Session
-from projections.digests import Compared, Digest
+from projections.digests import Compared, Difference, Digest
 from projections.generations import Generation
 from projections.refusal import GaveUp, Refusal
 from projections.tables import positions
@@ -31,11 +31,15 @@ Ends = Mapping[Partition, int]
 
 
 class Stage(NamedTuple):
-    """How far it is: what is being done, and how many records of how many are in the new tables."""
+    """How far it is: what is being done, and how many records of how many are in the new tables.
+
+    `stays`: it is a finding, to be read when all is done.
+    """
 
     doing: str
     done: int = 1
     total: int = 1
+    stays: bool = False
 
 
 class Options(NamedTuple):
@@ -107,14 +111,20 @@ class Build:
             of_live = await _finish_and_digest(session, live, tables)
             self._tell(Stage("comparing"))
             differences = await digests.compare(live, of_live, session, await digests.digest(session, tables))
-            if differences and not self._options.accept_differences:
-                shown = "\n  ".join(str(difference) for difference in differences)
-                raise Refusal(
-                    f"generation {self._new.id} differs from the live one at the same positions:\n  {shown}\n"
-                    f"If that is what the new code is for: chat rebuild --accept-differences. "
-                    f"If not: chat generations drop {self._new.id}"
-                )
+            if differences:
+                self._accept(differences)
             await filling.set_complete(session, self._new)
+
+    def _accept(self, differences: Sequence[Difference]) -> None:
+        """Tell how the tables differ where that was said to be right, and refuse it where it was not."""
+        shown = "\n  ".join(str(difference) for difference in differences)
+        what = f"generation {self._new.id} differs from the live one at the same positions:\n  {shown}"
+        if not self._options.accept_differences:
+            raise Refusal(
+                f"{what}\nIf that is what the new code is for: chat rebuild --accept-differences. "
+                f"If not: chat generations drop {self._new.id}"
+            )
+        self._tell(Stage(what, stays=True))
 
     async def _wait_for_live(self, stand: Ends) -> None:
         give_up_at = asyncio.get_running_loop().time() + LEVEL_SECONDS

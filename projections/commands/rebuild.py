@@ -127,7 +127,8 @@ class Progress:
             return
         self._doing, self._told_at = stage.doing, now
         line = describe(stage, self._rate())
-        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True, nl=not self._terminal)
+        passes = self._terminal and not stage.stays
+        click.echo(f"\r\x1b[K{line}" if self._terminal else line, err=True, nl=not passes)
 
     def end(self) -> None:
         """Leave the line."""
@@ -141,6 +142,8 @@ class Progress:
 
 def describe(stage: Stage, rate: float) -> str:
     """Return `filling [####----] 50 % 1,000 of 2,000 records, 30,000/s, 1 s left`."""
+    if stage.stays:
+        return stage.doing
     if stage.total <= 1:
         return f"{stage.doing} …"
     part = min(1.0, stage.done / stage.total)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -260,8 +261,12 @@ async def test_tables_that_differ_are_not_promoted(settings: Settings) -> None:
             await built(settings)
         assert await states(settings) == {1: "live", 2: "building"}
 
-        await built(settings, Options(accept_differences=True))
+        told: list[Stage] = []
+        async with asyncio.timeout(90):
+            await rebuild(settings, Options(accept_differences=True), told.append)
         assert await states(settings) == {1: "retired", 2: "live"}
+    (accepted,) = [stage.doing for stage in told if stage.stays]
+    assert re.search(r"(?s)messages: \d+ rows only in the live tables, \d+ only in the new.*tampered", accepted)
 
 
 async def test_a_new_dead_letter_stops_it(settings: Settings) -> None:

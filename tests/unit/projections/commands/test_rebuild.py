@@ -1,5 +1,7 @@
 """projections/commands/rebuild.py: what the person at the terminal sees."""
 
+import sys
+
 import pytest
 
 from projections.build import Stage
@@ -21,3 +23,17 @@ def test_where_nobody_watches_there_is_a_line_for_each_stage(capsys: pytest.Capt
     progress.tell(Stage("comparing"))
     progress.end()
     assert [line.split(" ")[0] for line in capsys.readouterr().err.splitlines()] == ["filling", "comparing"]
+
+
+def test_what_stays_is_not_written_over_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    progress = Progress()
+    for stage in (Stage("comparing"), Stage("they differ:\n  messages", stays=True), Stage("waiting")):
+        progress.tell(stage)
+    progress.end()
+    beginning = "\r\x1b[K"
+    assert capsys.readouterr().err == (
+        f"{beginning}comparing …{beginning}they differ:\n  messages\n{beginning}waiting …\n"
+    )
