@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 
 from infra.environment import Environment, SettingError
+from infra.once import write_once
 
 # RFC 7518, section 3.2: a key is at least as long as the hash. A shorter one can be guessed from a single token.
 KEY_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -30,24 +31,11 @@ def read_secret(env: Environment, algorithms: tuple[str, ...]) -> str | None:
 def kept_secret(path: Path) -> str:
     """Return the secret kept in a file, made unless it is there; processes that start at once agree on the first."""
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _make(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_once(path, secrets.token_urlsafe(64))
         secret = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise SettingError("CHAT_HOME", f"cannot keep a secret at {path}: {error.strerror}") from error
     if len(secret) < max(KEY_BYTES.values()):
         raise SettingError("CHAT_HOME", f"{path} holds no secret any more: delete it, and all sign in anew")
     return secret
-
-
-def _make(path: Path) -> None:
-    mine = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    mine.touch(mode=0o600)
-    mine.write_text(secrets.token_urlsafe(64), encoding="ascii")
-    try:
-        path.hardlink_to(mine)
-    except FileExistsError:
-        return
-    finally:
-        mine.unlink()

@@ -19,6 +19,7 @@ from infra.embedded.jars import class_path
 from infra.embedded.java import find_java
 from infra.embedded.ports import LOOPBACK, kept_ports
 from infra.kafka import wait_for_broker
+from infra.once import write_once
 from infra.part import Part, Progress, StartError
 
 LOGGING = Path(__file__).with_name("log4j2.properties")
@@ -89,11 +90,7 @@ def prepare_kafka(directory: Path, logs: Path, *, brokers: int | None, progress:
 
 def _cluster(file: Path, brokers: int | None) -> tuple[str, int]:
     """Return this home's cluster id and number of brokers, both settled at the first start."""
-    if not file.exists():
-        made = {"id": _new_id(), "brokers": brokers or 1}
-        unfinished = file.with_suffix(".new")
-        unfinished.write_text(json.dumps(made), encoding="ascii")
-        unfinished.replace(file)
+    write_once(file, json.dumps({"id": _new_id(), "brokers": brokers or 1}))
     cluster = json.loads(file.read_text(encoding="ascii"))
     there: int = cluster["brokers"]
     if brokers not in {None, there}:

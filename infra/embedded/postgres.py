@@ -15,6 +15,7 @@ from pathlib import Path
 
 from infra.embedded.account import account_for
 from infra.embedded.ports import LOOPBACK, kept_ports
+from infra.once import write_once
 from infra.part import Account, Part, Progress, StartError
 from infra.postgres import wait_for_database
 
@@ -52,12 +53,13 @@ def prepare_postgres(directory: Path, logs: Path, *, progress: Progress) -> Post
     """Make the cluster unless it is there, and choose its port; blocks. Raises StartError."""
     programs, state, password = _programs(), directory / "state", directory / "password"
     state.mkdir(parents=True, exist_ok=True)
-    if not password.exists():
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_urlsafe(24), encoding="ascii")
-    account = account_for((state, password), programs, progress)
     data = state.resolve() / "data"
-    if not (data / "PG_VERSION").exists():
+    laid_out = (data / "PG_VERSION").exists()
+    if not laid_out and password.exists() and not password.stat().st_size:
+        password.unlink()  # it was never written, and nothing was made with it
+    write_once(password, secrets.token_urlsafe(24))
+    account = account_for((state, password), programs, progress)
+    if not laid_out:
         progress("laying out PostgreSQL")
         _lay_out(programs, data, password.resolve(), account)
     secret = password.read_text(encoding="ascii")

@@ -84,6 +84,13 @@ async def test_a_layout_that_was_broken_off_is_begun_anew(own_home: Path) -> Non
         pass
 
 
+async def test_a_password_that_was_not_written_to_the_end_is_made_anew(own_home: Path) -> None:
+    (own_home / "password").touch(mode=0o600)
+    postgres = await asyncio.to_thread(prepare_postgres, own_home, own_home / "logs", progress=silent)
+    async with serving([postgres.part]):
+        assert len((own_home / "password").read_text()) >= 32
+
+
 async def test_a_leftover_server_is_named_by_its_process(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.child.LEFTOVER_SECONDS", 0.2)
     postgres = await asyncio.to_thread(prepare_postgres, own_home, own_home / "logs", progress=silent)

@@ -1,4 +1,5 @@
 import json
+import os
 import uuid
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_no_cluster_id_looks_like_an_option_of_kafkas_tools(tmp_path: Path, monk
     monkeypatch.setattr(uuid, "uuid4", lambda: next(made))
     prepare(tmp_path, None)
     assert json.loads((tmp_path / "kafka" / "cluster.json").read_text())["id"] == "A" * 22
+
+
+def test_what_is_settled_at_the_first_start_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: named.append((tmp_path / "kafka" / "cluster.json").exists()))
+    prepare(tmp_path, None)
+    assert named == [False, True]
 
 
 def test_a_home_keeps_its_number_of_brokers(tmp_path: Path) -> None:
