@@ -22,7 +22,7 @@ def create_app() -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        edge = await Edge.connect(load_settings())
+        edge = await Edge.connect(load_settings(make_secret=True))
         edge.failed.add_done_callback(_end)
         try:
             app.router.routes.extend(WriteRoutes(WriteSide(edge)).routes())

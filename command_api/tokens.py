@@ -39,7 +39,7 @@ class Tokens:
     """Checks tokens; those that passed are remembered until they expire."""
 
     def __init__(self, settings: Settings) -> None:
-        self._key = settings.jwt_secret
+        self._key = settings.secret()
         self._algorithms = list(settings.jwt_algorithms)
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer

@@ -26,7 +26,7 @@ TIDY_SECONDS = 300
 def edge() -> None:
     """Serve clients: HTTP and sockets on CHAT_PORT."""
     try:
-        settings = load_settings()
+        settings = load_settings(make_secret=True)
         configure_logs(settings.log_format)
         uvloop.run(serve(settings))
     except Exception as error:

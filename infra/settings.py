@@ -39,7 +39,7 @@ class Settings:
     partitions: of each log, used when the topics are made and never after. flush: on one broker alone each batch is
         on the disk before it is acknowledged; without, the last records survive a killed process but not a power cut.
         Settled when the topics are made.
-    jwt_secret: signs and checks tokens with `jwt_algorithms` (HMAC only).
+    jwt_secret: signs and checks tokens with `jwt_algorithms` (HMAC only): given, or kept in the home; None: neither.
     messages_per_minute, connections_per_user, reports_per_day: for each user; 0 means no limit.
     open_by_users: users may open conversations, not only back ends. caches: edges may cache answers.
     allowed_origins: that browsers may come from (CORS and sockets). compression: permessage-deflate when offered.
@@ -57,7 +57,7 @@ class Settings:
     database_url: str | None = field(repr=False)
     partitions: int
     flush: bool
-    jwt_secret: str = field(repr=False)
+    jwt_secret: str | None = field(repr=False)
     jwt_algorithms: tuple[str, ...]
     jwt_audience: str | None
     jwt_issuer: str | None
@@ -87,11 +87,21 @@ class Settings:
             raise SettingError("DATABASE_URL", f"is not set, and no `chat up` runs in {self.home}")
         return self.database_url
 
+    def secret(self) -> str:
+        """Return what tokens are signed with; SettingError when there is nothing."""
+        if self.jwt_secret is None:
+            where = "run this where `chat up` runs, or set CHAT_HOME to its home"
+            raise SettingError("CHAT_JWT_SECRET", f"is not set, and none is kept in {self.home}: {where}")
+        return self.jwt_secret
 
-def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = True) -> Settings:
+
+def load_settings(
+    environ: Mapping[str, str] | None = None, *, discover: bool = True, make_secret: bool = False
+) -> Settings:
     """Read and check all settings; raises SettingError. An explicit `environ` stands alone, without a `.env` file.
 
-    `discover`: fill in the addresses of the embedded servers when none were given.
+    `discover`: fill in the addresses of the embedded servers when none were given. `make_secret`: keep a new one in the
+    home, made if need be, when none was given; for who serves clients, as nobody else's would be accepted.
     """
     env = Environment(_with_dotenv() if environ is None else environ)
     home = Path(env.text("CHAT_HOME") or ".chat")
@@ -114,7 +124,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, discover: bool = 
         database_url=_database_url(env) or (running.database_url if running else None),
         partitions=env.whole("CHAT_PARTITIONS", 2, low=1, high=4096),
         flush=env.flag("CHAT_FLUSH", default=True),
-        jwt_secret=read_secret(env, algorithms) or kept_secret(home / "jwt-secret"),
+        jwt_secret=read_secret(env, algorithms) or kept_secret(home / "jwt-secret", make=make_secret),
         jwt_algorithms=algorithms,
         jwt_audience=env.text("CHAT_JWT_AUDIENCE"),
         jwt_issuer=env.text("CHAT_JWT_ISSUER"),

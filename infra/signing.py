@@ -28,11 +28,17 @@ def read_secret(env: Environment, algorithms: tuple[str, ...]) -> str | None:
     return given
 
 
-def kept_secret(path: Path) -> str:
-    """Return the secret kept in a file, made unless it is there; processes that start at once agree on the first."""
+def kept_secret(path: Path, *, make: bool) -> str | None:
+    """Return the secret kept in a file; None when there is none, unless it is to be made.
+
+    Processes that start at once agree on the first.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_once(path, secrets.token_urlsafe(64))
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_once(path, secrets.token_urlsafe(64))
+        elif not path.exists():
+            return None
         secret = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise SettingError("CHAT_HOME", f"cannot keep a secret at {path}: {error.strerror}") from error

@@ -33,7 +33,7 @@ GIVEN_SECONDS = 60
 @click.option("--json", "for_programs", is_flag=True, help="Print the addresses as one line of JSON.")
 def up(brokers: str | None, edges: int, workers: int, port: int | None, *, for_programs: bool) -> None:
     """Run everything: Kafka, Postgres, workers and edges; Ctrl-C stops all in order."""
-    settings = load_settings(discover=False)
+    settings = load_settings(discover=False, make_secret=True)
     if port is not None:
         settings = dataclasses.replace(settings, port=port)
     wanted = Wanted(brokers=int(brokers) if brokers else None, edges=edges, workers=workers)

@@ -40,7 +40,7 @@ async def edge(settings: Settings, tmp_path: Path, port: int, own_port: int = 0)
         cwd=tmp_path,
         environ={
             "CHAT_HOME": str(tmp_path),
-            "CHAT_JWT_SECRET": settings.jwt_secret,
+            "CHAT_JWT_SECRET": settings.secret(),
             "CHAT_PORT": str(port),
             "CHAT_OWN_PORT": str(own_port),
             "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers or "",

@@ -161,7 +161,7 @@ async def test_a_taken_port_is_one_line(home: Path) -> None:
 
 async def test_given_servers_are_used_and_nothing_else_is_started(system: System, home: Path) -> None:
     given = {"KAFKA_BOOTSTRAP_SERVERS": system.kafka, "DATABASE_URL": system.database_url}
-    async with start_system(home=home / "given", **given, CHAT_JWT_SECRET=system.settings.jwt_secret) as other:
+    async with start_system(home=home / "given", **given, CHAT_JWT_SECRET=system.settings.secret()) as other:
         assert set((running.read_running(other.home) or pytest.fail("nothing runs")).parts) == {"worker-1", "edge-1"}
         # The same log and the same tables, by another door.
         assert (await lists(other)).content == (await lists(system)).content

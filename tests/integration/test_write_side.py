@@ -17,7 +17,7 @@ from tests.support.write_sides import PATIENCE_SECONDS, eventually, worker
 @pytest.fixture(autouse=True)
 def given(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_HOME", str(tmp_path))
-    monkeypatch.setenv("CHAT_JWT_SECRET", settings.jwt_secret)
+    monkeypatch.setenv("CHAT_JWT_SECRET", settings.secret())
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", settings.kafka_bootstrap_servers or "")
     monkeypatch.setenv("DATABASE_URL", settings.database_url or "")
 

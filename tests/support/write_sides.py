@@ -39,7 +39,7 @@ async def worker(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process
         env={
             **os.environ,
             "CHAT_HOME": str(settings.home),
-            "CHAT_JWT_SECRET": settings.jwt_secret,
+            "CHAT_JWT_SECRET": settings.secret(),
             "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers or "",
             "DATABASE_URL": settings.database_url or "",
         },

@@ -24,7 +24,8 @@ MESSAGE = {"conversation_id": 1, "user_id": 2, "content": "hi"}
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return load_settings({"CHAT_HOME": str(tmp_path_factory.mktemp("home"))}, discover=False)
+    given = {"CHAT_HOME": str(tmp_path_factory.mktemp("home")), "CHAT_JWT_SECRET": "s" * 32}
+    return load_settings(given, discover=False)
 
 
 @pytest.fixture(scope="module")

@@ -59,8 +59,24 @@ def test_without_servers_a_command_says_so_and_fails(command: str) -> None:
     assert "no `chat up` runs in .chat" in said
 
 
+@pytest.mark.parametrize("arguments", [("token", "--user", "1"), ("demo",), ("topics",), ("lag",), ("doctor",)])
+def test_where_no_service_runs_nobody_makes_a_home(arguments: tuple[str, ...]) -> None:
+    assert chat(*arguments)[0] in {0, 1}
+    assert not Path(".chat").exists()
+
+
+@pytest.mark.parametrize("arguments", [("token", "--user", "1"), ("demo",)])
+def test_a_token_that_nobody_would_accept_is_not_signed(arguments: tuple[str, ...]) -> None:
+    status, said = chat(*arguments)
+    assert (status, said.count("\n")) == (1, 1)
+    assert said.startswith(
+        "Error: CHAT_JWT_SECRET: is not set, and none is kept in .chat: run this where `chat up` runs"
+    )
+
+
 def test_a_demonstration_without_a_service_says_how_to_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_PORT", "1")
+    monkeypatch.setenv("CHAT_JWT_SECRET", "s" * 32)
     status, said = chat("demo")
     assert (status, said.count("\n")) == (1, 1)
     assert "start it with `chat up`" in said

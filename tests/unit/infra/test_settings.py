@@ -93,6 +93,18 @@ def test_without_servers_that_are_given_or_run_it_says_what_to_do(load: Load) ->
         load().database()
 
 
+def test_without_a_secret_it_says_where_there_is_one(load: Load) -> None:
+    with pytest.raises(SettingError, match=r"CHAT_JWT_SECRET: is not set, and none is kept in .*: run this where"):
+        load().secret()
+    assert load(CHAT_JWT_SECRET=LONG).secret() == LONG
+
+
+def test_who_serves_makes_a_secret_and_the_others_find_it(tmp_path: Path) -> None:
+    environ = {"CHAT_HOME": str(tmp_path / "home")}
+    made = load_settings(environ, make_secret=True).secret()
+    assert load_settings(environ).secret() == made
+
+
 def test_the_servers_that_run_in_the_home_are_found_and_given_ones_come_first(load: Load, tmp_path: Path) -> None:
     running = Running(
         supervisor=Process.of(os.getpid()),
@@ -128,7 +140,7 @@ def test_a_file_of_settings_that_is_no_text_is_one_line(tmp_path: Path, monkeypa
 def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"^CHAT_HOME: cannot keep a secret at .*: File exists$"):
-        load_settings({"CHAT_HOME": str(tmp_path / "file")})
+        load_settings({"CHAT_HOME": str(tmp_path / "file")}, make_secret=True)
 
 
 @pytest.mark.parametrize("url", ["postgresql://", "postgres://db", "postgresql://me@[::1]:5432,db:5433/chat?a=b"])

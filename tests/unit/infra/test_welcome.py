@@ -14,7 +14,7 @@ from infra.welcome import Welcome, as_json, screen
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return load_settings({"CHAT_HOME": str(tmp_path)})
+    return load_settings({"CHAT_HOME": str(tmp_path), "CHAT_JWT_SECRET": "s" * 32})
 
 
 def running(*edge_urls: str, kafka: tuple[Part, ...] = ()) -> System:
