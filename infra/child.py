@@ -54,11 +54,10 @@ class Child:
                     extra_groups=[] if part.account else None,
                     preexec_fn=_tie(part.orphan_signal),
                 )
+            child = cls(part, process)
+            await child._take_directory()
         except OSError as error:
             raise StartError(f"{part.name} cannot start: {error}") from error
-        child = cls(part, process)
-        if part.directory is not None:
-            (part.directory / PID_FILE).write_bytes(msgspec.json.encode(child.identity))
         return child
 
     @property
@@ -69,6 +68,18 @@ class Child:
     async def ended(self) -> int:
         """Wait for the end and return the exit status."""
         return await self._process.wait()
+
+    async def _take_directory(self) -> None:
+        """Write down who holds the directory, for later runs; when that cannot be, nobody does: OSError."""
+        if self.part.directory is None:
+            return
+        try:
+            (self.part.directory / PID_FILE).write_bytes(msgspec.json.encode(self.identity))
+        except OSError:
+            if self.status is None:
+                self.kill()
+                await self.ended()
+            raise
 
     async def ready(self) -> None:
         """Wait until the part serves; raises StartError if it ends before, or takes too long."""
@@ -106,7 +117,9 @@ class Child:
                 self.kill()
                 await self.ended()
         if self.part.directory is not None:
-            (self.part.directory / PID_FILE).unlink(missing_ok=True)
+            # One that stays names a process that is gone, which is as good.
+            with contextlib.suppress(OSError):
+                (self.part.directory / PID_FILE).unlink()
 
     def kill(self) -> None:
         """End it and what it started as a power cut would."""

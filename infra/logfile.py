@@ -25,11 +25,16 @@ def appending(path: Path) -> Iterator[BinaryIO]:
 
 
 def bound(path: Path, limit: int = LIMIT) -> None:
-    """Shorten the file if it has passed `limit` bytes; lines written in the same instant may be lost."""
+    """Shorten the file if it has passed `limit` bytes; lines written in the same instant may be lost.
+
+    OSError when it cannot be kept; it is shortened nevertheless, as logs are not to fill the disk.
+    """
     if path.exists() and path.stat().st_size > limit:
-        shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-        with path.open("r+b") as file:
-            file.truncate(0)
+        try:
+            shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+        finally:
+            with path.open("r+b") as file:
+                file.truncate(0)
 
 
 def last_words(path: Path) -> str | None:

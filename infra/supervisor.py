@@ -6,6 +6,7 @@ Knows nothing of what the parts are (system.py) and little of processes (child.p
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from infra import logfile
 from infra.child import Child
@@ -22,7 +23,10 @@ LAST_LINES = 5
 
 
 class Supervisor:
-    """The running parts. `say` gets a line for each event; `changed` is called when a process is another."""
+    """The running parts. `say` gets a line for each event; `changed` is called when a process is another.
+
+    An OSError of `changed` is said, and nothing else comes of it.
+    """
 
     def __init__(self, say: Callable[[str], None], changed: Callable[[], None]) -> None:
         self._say = say
@@ -61,40 +65,59 @@ class Supervisor:
 
     async def _launch(self, part: Part) -> Child:
         child = self._children[part.name] = await Child.start(part)
-        self._changed()
+        try:
+            self._changed()
+        except OSError as error:
+            self._say(f"other commands are not told of {part.name}: {error}")
         return child
 
     async def _keep(self, child: Child) -> None:
         """Start the part again whenever it ends; StartError after CRASHES in a row."""
-        crashes, served_since = 0, time.monotonic()
+        part, crashes = child.part, 0
+        served, end = await _served(child)
         while True:
-            await child.ended()
-            steady = served_since > 0 and time.monotonic() - served_since > STEADY_SECONDS
-            crashes = 1 if steady else crashes + 1
+            crashes = 1 if served > STEADY_SECONDS else crashes + 1
             if crashes == CRASHES:
-                raise StartError(_last_words(child))
+                raise StartError(_last_words(part, end))
             pause = min(FIRST_PAUSE * 2 ** (crashes - 1), LONGEST_PAUSE)
-            self._say(f"{child.part.name} {child.obituary()}; starting it again in {pause:g} s")
+            self._say(f"{end}; starting it again in {pause:g} s")
             await asyncio.sleep(pause)
-            child = await self._launch(child.part)
-            served_since = await self._serves(child)
+            served, end = await self._once_more(part)
 
-    async def _serves(self, child: Child) -> float:
-        """Return the moment from which it serves; 0 if it does not, and then it has ended or is made to."""
+    async def _once_more(self, part: Part) -> tuple[float, str]:
+        """Start it and wait for its end; return the seconds that it has served, and how it ended."""
+        try:
+            child = await self._launch(part)
+        except StartError as error:
+            return 0, str(error)
         try:
             await child.ready()
-        except StartError:
+        except StartError as error:
             await child.stop()
-            return 0
-        return time.monotonic()
+            return 0, str(error)
+        return await _served(child)
 
     async def _bound_logs(self) -> None:
+        said: set[Path] = set()
         while True:
             await asyncio.sleep(BOUND_LOGS_SECONDS)
-            for child in self._children.values():
-                await asyncio.to_thread(logfile.bound, child.part.log)
+            for log in [child.part.log for child in self._children.values()]:
+                try:
+                    await asyncio.to_thread(logfile.bound, log)
+                except OSError as error:
+                    if log not in said:
+                        self._say(f"{log} cannot be kept within bounds: {error}")
+                    said.add(log)
 
 
-def _last_words(child: Child) -> str:
-    lines = "\n".join(f"    {line}" for line in logfile.last_lines(child.part.log, LAST_LINES))
-    return f"{child.part.name} keeps ending, {CRASHES} times in a row; its last lines in {child.part.log}:\n{lines}"
+async def _served(child: Child) -> tuple[float, str]:
+    """Wait for the end of one that serves; return the seconds until then, and how it ended."""
+    since = time.monotonic()
+    await child.ended()
+    return time.monotonic() - since, f"{child.part.name} {child.obituary()}"
+
+
+def _last_words(part: Part, end: str) -> str:
+    lines = "\n".join(f"    {line}" for line in logfile.last_lines(part.log, LAST_LINES))
+    again = f"{part.name} keeps ending, {CRASHES} times in a row; at last {end}"
+    return f"{again}; its last lines in {part.log}:\n{lines}"

@@ -70,6 +70,13 @@ async def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         await Child.start(missing)
 
 
+async def test_a_process_that_cannot_be_written_down_is_not_left(tmp_path: Path) -> None:
+    before = psutil.Process().children()
+    with pytest.raises(StartError, match=r"^part cannot start: .*No such file"):
+        await Child.start(shell_part(tmp_path, "exec sleep 60", directory=tmp_path / "nowhere"))
+    assert psutil.Process().children() == before
+
+
 async def test_the_process_that_holds_a_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "LEFTOVER_SECONDS", 0.2)
     part = shell_part(tmp_path, SERVES, directory=tmp_path)

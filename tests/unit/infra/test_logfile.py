@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from infra import logfile
 
 
@@ -12,6 +14,15 @@ def test_a_file_past_its_bound_is_shortened_in_place_and_kept_once(tmp_path: Pat
         child.write(b"after\n")
     assert path.read_bytes() == b"after\n"
     assert path.with_name("part.log.1").stat().st_size == 100
+
+
+def test_a_file_that_cannot_be_kept_is_shortened_nevertheless(tmp_path: Path) -> None:
+    path = tmp_path / "part.log"
+    path.write_bytes(b"x" * 100)
+    path.with_name("part.log.1").mkdir()
+    with pytest.raises(IsADirectoryError):
+        logfile.bound(path, limit=10)
+    assert path.stat().st_size == 0
 
 
 def test_a_small_file_is_left_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra import supervisor
+from infra import logfile, supervisor
 from infra.part import Part, StartError
 from infra.supervisor import Supervisor
 from tests.support.parts import shell_part
@@ -68,6 +68,61 @@ async def test_a_part_that_no_longer_comes_up_is_given_up_too(tmp_path: Path) ->
         async with asyncio.timeout(10):
             with pytest.raises(StartError, match="keeps ending"):
                 await them.failure()
+
+
+async def test_a_part_that_cannot_be_started_again_is_tried_again(tmp_path: Path) -> None:
+    part = shell_part(tmp_path, SERVES, cwd=tmp_path / "here")
+    (tmp_path / "here").mkdir()
+    async with supervised(part) as (them, said):
+        first = them.processes["part"]
+        (tmp_path / "here").rename(tmp_path / "away")
+        os.kill(first.pid, signal.SIGKILL)
+        await until(lambda: len(said) == 2)
+        (tmp_path / "away").rename(tmp_path / "here")
+        await until(lambda: them.processes["part"] != first)
+    assert said[1].startswith("part cannot start: ")
+
+
+async def test_a_part_that_can_never_be_started_again_ends_all_and_says_why(tmp_path: Path) -> None:
+    part = shell_part(tmp_path, SERVES, cwd=tmp_path / "here")
+    (tmp_path / "here").mkdir()
+    async with supervised(part) as (them, _):
+        (tmp_path / "here").rmdir()
+        os.kill(them.processes["part"].pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            with pytest.raises(StartError, match=r"5 times in a row; at last part cannot start: .*No such file"):
+                await them.failure()
+
+
+async def test_whom_nobody_can_be_told_of_runs_all_the_same(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    them = Supervisor(said.append, full)
+    part = shell_part(tmp_path, SERVES)
+    await them.start([part])
+    assert them.processes["part"].alive()
+    await them.stop([[part]])
+    assert said == ["other commands are not told of part: [Errno 28] No space left on device"]
+
+
+async def test_a_log_that_cannot_be_bounded_is_said_once_and_the_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BOUND_LOGS_SECONDS", 0.01)
+    bounded: list[str] = []
+
+    def bound(log: Path) -> None:
+        if log.name == "bad.log":
+            raise OSError(28, "No space left on device")
+        bounded.append(log.name)
+
+    bad, good = (shell_part(tmp_path, SERVES, name=name) for name in ("bad", "good"))
+    async with supervised(bad, good) as (_, said):
+        monkeypatch.setattr(logfile, "bound", bound)
+        await until(lambda: len(bounded) >= 3)
+    assert said == [f"{tmp_path / 'bad.log'} cannot be kept within bounds: [Errno 28] No space left on device"]
 
 
 async def test_groups_are_stopped_one_after_another(tmp_path: Path) -> None:
