@@ -1,39 +1,52 @@
 """What runs now under a home: `run.json`, which the supervisor writes and every other command reads.
 
-A process is known by its pid and its start time, since a pid alone is given out again; a file whose supervisor has
-died is no more than a list of what to look for.
+A process is known by its pid and its start, since a pid alone is given out again; a file whose supervisor has died is
+no more than a list of what to look for.
 """
 
+import sys
 from pathlib import Path
 
 import msgspec
 import psutil
 
 FILE = "run.json"
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process: its pid, and its start in seconds since the epoch as the kernel counts it."""
+    """A process: its pid, and its start, which no other with that pid has."""
 
     pid: int
-    started: float
+    started: str
 
     @classmethod
     def of(cls, pid: int) -> "Process":
         """Return the process that has this pid now; one that has ended already has no start any more."""
         try:
-            return cls(pid, psutil.Process(pid).create_time())
+            return cls(pid, _start(pid))
         except psutil.NoSuchProcess:
-            return cls(pid, 0)
+            return cls(pid, "")
 
     def alive(self) -> bool:
         """Tell whether this very process runs; one that has ended and waits to be reaped does not."""
         try:
-            process = psutil.Process(self.pid)
-            # The kernel's clock ticks a hundred times a second.
-            return abs(process.create_time() - self.started) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
+            return _start(self.pid) == self.started and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+
+def _start(pid: int) -> str:
+    """Return when a process started; on Linux by a clock that nobody sets: ticks since which boot. NoSuchProcess."""
+    if sys.platform != "linux":
+        return str(psutil.Process(pid).create_time())
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    # proc_pid_stat(5), field 22; only the second, the name in brackets, may have spaces and brackets in it.
+    ticks = stat.rpartition(")")[2].split()[19]
+    return f"{ticks} {BOOT.read_text(encoding='ascii').strip()}"
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
