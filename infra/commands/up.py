@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -76,7 +77,7 @@ async def _serve(settings: Settings, system: System, supervisor: Supervisor, *, 
 async def _greet(settings: Settings, system: System, *, for_programs: bool) -> None:
     """Show the screen when everything answers, or has had time; then make the next start faster."""
     found = await welcome(settings, system, _say)
-    click.echo(json.dumps(as_json(system, found)) if for_programs else screen(settings, system, found))
+    _tell(json.dumps(as_json(system, found)) if for_programs else screen(settings, system, found))
     if system.servers.kafka:
         try:
             await train(settings.home.resolve() / "logs", _say)
@@ -130,4 +131,15 @@ def _running(system: System, supervisor: Supervisor) -> Running:
 
 
 def _say(line: str) -> None:
-    click.echo(f"chat: {line}", err=True)
+    _tell(f"chat: {line}", err=True)
+
+
+def _tell(text: str, *, err: bool = False) -> None:
+    """Print, if anybody still reads it: a terminal that is gone, or a full disk behind it, decides nothing here."""
+    with suppress(OSError):
+        try:
+            click.echo(text, err=err)
+        except BrokenPipeError:
+            # What the pipe did not take is written once more at the exit, which is not to fail for it.
+            with Path(os.devnull).open("w", encoding="ascii") as nowhere:
+                os.dup2(nowhere.fileno(), (sys.stderr if err else sys.stdout).fileno())

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from infra import running
-from infra.embedded.ports import LOOPBACK
+from infra.embedded.ports import LOOPBACK, free_ports
 from infra.http_client import Answer, ask, wait_until_ready
 from tests.support.system import System, start_system
 
@@ -39,9 +39,14 @@ async def lists(system: System, within: float = 60) -> Answer:
             await asyncio.sleep(0.1)
 
 
+def part(home: Path, name: str) -> running.Process:
+    """Return the process of a part as it is now."""
+    return (running.read_running(home) or pytest.fail("nothing runs")).parts[name]
+
+
 @asynccontextmanager
-async def begun(home: Path, *options: str, **environ: str) -> AsyncIterator[Process]:
-    """Run `chat up` where it must not come up; whatever it does, it is gone afterwards."""
+async def begun(home: Path, *options: str, out: int = PIPE, **environ: str) -> AsyncIterator[Process]:
+    """Run `chat up`, and what it prints into `out`; whatever it does, it is gone afterwards."""
     home.mkdir(exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -51,8 +56,8 @@ async def begun(home: Path, *options: str, **environ: str) -> AsyncIterator[Proc
         *options,
         env={**os.environ, "CHAT_HOME": str(home), **environ},
         cwd=home,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        stdout=out,
+        stderr=STDOUT,
     )
     try:
         yield process
@@ -130,6 +135,23 @@ async def test_ctrl_c_ends_all_in_order_and_cleanly() -> None:
         assert system.output().endswith("chat: stopping\n")
 
 
+async def test_it_goes_on_and_stops_in_order_when_nobody_reads_what_it_says(home: Path) -> None:
+    own, (port,) = home / "unread", free_ports(1)
+    read, write = os.pipe()
+    reader = await asyncio.create_subprocess_exec("grep", "--max-count=1", "^{", stdin=read, stdout=DEVNULL)
+    os.close(read)
+    async with begun(own, "--json", "--port", str(port), out=write) as process:
+        os.close(write)
+        assert await asyncio.wait_for(reader.wait(), 120) == 0
+        before = part(own, "edge-1")
+        os.kill(before.pid, signal.SIGKILL)
+        await until(lambda: part(own, "edge-1") != before)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+    assert running.read_last(own) is None
+    assert "database system is shut down" in (own / "logs" / "postgres.log").read_text()
+
+
 async def test_nothing_is_left_when_it_is_killed(home: Path) -> None:
     own = home / "killed"
     async with start_system(home=own) as system:
@@ -168,8 +190,8 @@ async def test_given_servers_are_used_and_nothing_else_is_started(system: System
 
 
 async def test_given_servers_that_are_away_are_named_and_waited_for(home: Path) -> None:
-    given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "DATABASE_URL": "postgresql://chat@127.0.0.1:1/chat"}
-    async with begun(home / "away", **given) as process:
+    database_url = "postgresql://chat@127.0.0.1:1/chat"
+    async with begun(home / "away", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1", DATABASE_URL=database_url) as process:
         assert process.stdout is not None
         said = await asyncio.wait_for(process.stdout.readline(), 30)
         assert said == b"chat: Kafka at 127.0.0.1:1 does not answer; waiting for it\n"
