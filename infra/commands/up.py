@@ -39,6 +39,7 @@ def up(brokers: str | None, edges: int, workers: int, port: int | None, *, for_p
         settings = dataclasses.replace(settings, port=port)
     wanted = Wanted(brokers=int(brokers) if brokers else None, edges=edges, workers=workers)
     with _alone(settings.home):
+        _break_off_when_told()
         system = lay_out(settings, wanted, _say)
         asyncio.run(_run(settings, system, for_programs=for_programs))
 
@@ -85,17 +86,32 @@ async def _greet(settings: Settings, system: System, *, for_programs: bool) -> N
             _say(str(error))
 
 
-def _told_to_stop() -> asyncio.Event:
-    """Return what the first Ctrl-C or SIGTERM sets; at the second we go at once, and the kernel ends the children."""
-    told = asyncio.Event()
+def _break_off_when_told() -> None:
+    """Have SIGTERM and a terminal that is closed act as Ctrl-C does, while there is nothing yet to stop in order."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ignored, as nohup has it, it stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
-    def tell() -> None:
-        if told.is_set():
+
+def _told_to_stop() -> asyncio.Event:
+    """Return what Ctrl-C, SIGTERM or a terminal that is closed sets.
+
+    At a second of the first two we go at once, and the kernel ends the children. The terminal's comes by itself, beside
+    another or after it, so it never counts as one.
+    """
+    told, asked, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+
+    def ask() -> None:
+        if asked.is_set():
             os._exit(130)
+        asked.set()
         told.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, tell)
+        loop.add_signal_handler(number, ask)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, told.set)
     return told
 
 

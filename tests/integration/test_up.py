@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from infra import running
+from infra.commands import up
 from infra.embedded.ports import LOOPBACK, free_ports
 from infra.http_client import Answer, ask, wait_until_ready
 from tests.support.system import System, start_system
@@ -150,6 +151,29 @@ async def test_it_goes_on_and_stops_in_order_when_nobody_reads_what_it_says(home
         assert await asyncio.wait_for(process.wait(), 60) == 0
     assert running.read_last(own) is None
     assert "database system is shut down" in (own / "logs" / "postgres.log").read_text()
+
+
+async def test_a_terminal_that_is_closed_ends_all_in_order() -> None:
+    async with start_system() as system:
+        # It comes after the Ctrl-C too, from a terminal that is closed meanwhile.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGHUP):
+            os.kill(system.child.identity.pid, number)
+        assert await system.child.ended() == 0
+        assert "database system is shut down" in (system.home / "logs" / "postgres.log").read_text()
+
+
+async def test_with_nohup_it_stays_when_its_terminal_is_closed() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        up._break_off_when_told()
+        up._told_to_stop()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 async def test_nothing_is_left_when_it_is_killed(home: Path) -> None:
