@@ -127,17 +127,15 @@ def check_port(settings: Settings) -> None:
 def _servers(settings: Settings, home: Path, brokers: int | None, progress: Progress) -> Servers:
     """Take the servers that are given, and lay out those that are not, both at the same time."""
     given_kafka, given_postgres, logs = settings.kafka_bootstrap_servers, settings.database_url, home / "logs"
-    with ThreadPoolExecutor() as pool:
-        kafka = (
-            None
-            if given_kafka
-            else pool.submit(prepare_kafka, home / "kafka", logs, brokers=brokers, progress=progress)
-        )
+    with ThreadPoolExecutor(1) as pool:
         postgres = None if given_postgres else pool.submit(prepare_postgres, home / "postgres", logs, progress=progress)
+        # Not in a thread: only the main one is interrupted, and Kafka is what takes minutes to fetch. PostgreSQL's few
+        # seconds are waited for even then: its programs would go on, beside those of the next start.
+        kafka = None if given_kafka else prepare_kafka(home / "kafka", logs, brokers=brokers, progress=progress)
     return Servers(
-        kafka_bootstrap_servers=given_kafka or (kafka.result().bootstrap_servers if kafka else ""),
+        kafka_bootstrap_servers=given_kafka or (kafka.bootstrap_servers if kafka else ""),
         database_url=given_postgres or (postgres.result().url if postgres else ""),
-        kafka=kafka.result().parts if kafka else (),
+        kafka=kafka.parts if kafka else (),
         postgres=(postgres.result().part,) if postgres else (),
     )
 

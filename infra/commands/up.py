@@ -40,7 +40,12 @@ def up(brokers: str | None, edges: int, workers: int, port: int | None, *, for_p
     wanted = Wanted(brokers=int(brokers) if brokers else None, edges=edges, workers=workers)
     with _alone(settings.home):
         _break_off_when_told()
-        system = lay_out(settings, wanted, _say)
+        try:
+            system = lay_out(settings, wanted, _say)
+        except KeyboardInterrupt:
+            # Not by the interpreter's end, which waits for what is being fetched; whatever is half done is begun anew.
+            _say("broken off")
+            os._exit(1)
         asyncio.run(_run(settings, system, for_programs=for_programs))
 
 

@@ -8,9 +8,11 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from infra.part import Progress, StartError
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 AT_ONCE = 8
 TELL_EVERY = 10
+STAGING = "fetching-"
+LEFT_SECONDS = 86_400
+"""What was staged so long ago is nobody's any more: it was left behind by one that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,16 @@ def cache() -> Path:
 
 
 def class_path(progress: Progress) -> str:
-    """Return Java's class path, with every jar there and verified; blocks while it fetches what is missing."""
+    """Return Java's class path, with every jar there and verified; blocks while it fetches what is missing.
+
+    Interrupted, it begins no other jar, and waits for none.
+    """
     jars, directory = locked_jars(), cache()
     missing = [jar for jar in jars if not verified(directory / jar.file, jar)]
     if missing:
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            _sweep(directory)
             progress(f"downloading Apache Kafka: {len(missing)} files")
             for done, _ in enumerate(_fetch_all(missing, directory), start=1):
                 if done % TELL_EVERY == 0:
@@ -75,8 +84,19 @@ def verified(path: Path, jar: Jar) -> bool:
 
 
 def _fetch_all(jars: list[Jar], directory: Path) -> Iterator[str]:
-    with tempfile.TemporaryDirectory(dir=directory) as staging, ThreadPoolExecutor(AT_ONCE) as pool:
-        yield from pool.map(lambda jar: _fetch(jar, directory, Path(staging)), jars)
+    pool = ThreadPoolExecutor(AT_ONCE)
+    with tempfile.TemporaryDirectory(prefix=STAGING, dir=directory, ignore_cleanup_errors=True) as staging:
+        try:
+            yield from pool.map(lambda jar: _fetch(jar, directory, Path(staging)), jars)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _sweep(directory: Path) -> None:
+    for left in directory.glob(f"{STAGING}*"):
+        with suppress(FileNotFoundError):  # its own process was quicker
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _fetch(jar: Jar, directory: Path, staging: Path) -> str:
@@ -92,7 +112,7 @@ def _fetch(jar: Jar, directory: Path, staging: Path) -> str:
         except (OSError, RuntimeError) as error:
             raise StartError(f"Apache Kafka cannot be fetched: {error}") from error
         if verified(found, jar):
-            unfinished = directory / f"{jar.file}.{os.getpid()}"
+            unfinished = staging / jar.file
             shutil.copyfile(found, unfinished)
             unfinished.replace(directory / jar.file)
             return jar.file

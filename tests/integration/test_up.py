@@ -162,6 +162,28 @@ async def test_a_terminal_that_is_closed_ends_all_in_order() -> None:
         assert "database system is shut down" in (system.home / "logs" / "postgres.log").read_text()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_told_to_stop_while_it_fetches_it_ends_at_once(
+    number: signal.Signals, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, (port,) = home / number.name, free_ports(1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own / "cache"))
+    monkeypatch.setenv("M2_REPO", str(own / "m2"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with socket.socket() as silent:  # it takes connections, and never answers
+        silent.bind((LOOPBACK, 0))
+        silent.listen()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{silent.getsockname()[1]}")
+        async with begun(own, "--port", str(port)) as process:
+            assert process.stdout is not None
+            while b"downloading" not in (line := await asyncio.wait_for(process.stdout.readline(), 30)):
+                assert line
+            process.send_signal(number)
+            status, said = await ended(process)
+    assert (status, said[-1]) == (1, "chat: broken off")
+    assert list((own / "cache").rglob("*.jar")) == []
+
+
 async def test_with_nohup_it_stays_when_its_terminal_is_closed() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]

@@ -1,4 +1,7 @@
 import hashlib
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,6 +63,40 @@ def test_what_does_not_match_its_checksum_is_not_used(maven: Path) -> None:
     with pytest.raises(StartError, match="Apache Kafka cannot be fetched"):
         class_path(silent)
     assert list(jars.cache().glob("*.jar")) == []
+
+
+def test_an_interruption_waits_for_no_jar(maven: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    all_busy, going_on = threading.Barrier(jars.AT_ONCE), threading.Event()
+    fetched: list[str] = []
+
+    def fetch(jar: Jar, *_: Path) -> str:
+        if not fetched:
+            all_busy.wait(30)
+        if jar.artifact == "0":
+            os.kill(os.getpid(), signal.SIGINT)
+        going_on.wait(30)
+        fetched.append(jar.file)
+        return jar.file
+
+    monkeypatch.setattr(jars, "locked_jars", lambda: tuple(Jar("org.example", str(n), "1.0", "") for n in range(100)))
+    monkeypatch.setattr(jars, "_fetch", fetch)
+    with pytest.raises(KeyboardInterrupt):
+        class_path(silent)
+    assert fetched == []
+    going_on.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(30)
+    assert len(fetched) == jars.AT_ONCE
+
+
+def test_what_was_left_behind_is_swept_and_what_others_fetch_is_not(maven: Path) -> None:  # noqa: ARG001
+    left, theirs = (jars.cache() / f"{jars.STAGING}{name}" for name in ("left", "theirs"))
+    for directory in (left, theirs):
+        (directory / "org").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    class_path(silent)
+    assert (left.exists(), theirs.exists()) == (False, True)
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(maven: Path, tmp_path: Path) -> None:  # noqa: ARG001
