@@ -18,9 +18,12 @@ from infra.embedded.ports import LOOPBACK, free_ports, try_port
 from infra.embedded.postgres import prepare_postgres
 from infra.http_client import wait_until_ready
 from infra.part import Part, Progress, StartError
+from infra.postgres import MOST_CONNECTIONS
 from infra.settings import Settings
 
 DISK_BYTES = 512 * 1024 * 1024
+OTHER_CONNECTIONS = 80
+"""To Postgres, besides those of edges and workers: rebuilding, commands, people who look."""
 OWN_PORTS_FROM = 10
 """With several edges the first one's own port is this far above the shared one."""
 
@@ -71,7 +74,7 @@ def lay_out(settings: Settings, wanted: Wanted, progress: Progress) -> System:
     home = settings.home.resolve()
     _check_disk(home)
     try:
-        servers = _servers(settings, home, wanted.brokers, progress)
+        servers = _servers(settings, home, wanted, progress)
     except OSError as error:
         raise StartError(f"{error.filename or home} cannot be used: {error.strerror}") from error
     ours = {
@@ -124,14 +127,17 @@ def check_port(settings: Settings) -> None:
         ) from error
 
 
-def _servers(settings: Settings, home: Path, brokers: int | None, progress: Progress) -> Servers:
+def _servers(settings: Settings, home: Path, wanted: Wanted, progress: Progress) -> Servers:
     """Take the servers that are given, and lay out those that are not, both at the same time."""
     given_kafka, given_postgres, logs = settings.kafka_bootstrap_servers, settings.database_url, home / "logs"
+    # A worker that feeds two generations has as many as an edge.
+    connections = MOST_CONNECTIONS * (wanted.edges + wanted.workers) + OTHER_CONNECTIONS
+    ours = partial(prepare_postgres, home / "postgres", logs, progress=progress, connections=connections)
     with ThreadPoolExecutor(1) as pool:
-        postgres = None if given_postgres else pool.submit(prepare_postgres, home / "postgres", logs, progress=progress)
+        postgres = None if given_postgres else pool.submit(ours)
         # Not in a thread: only the main one is interrupted, and Kafka is what takes minutes to fetch. PostgreSQL's few
         # seconds are waited for even then: its programs would go on, beside those of the next start.
-        kafka = None if given_kafka else prepare_kafka(home / "kafka", logs, brokers=brokers, progress=progress)
+        kafka = None if given_kafka else prepare_kafka(home / "kafka", logs, brokers=wanted.brokers, progress=progress)
     return Servers(
         kafka_bootstrap_servers=given_kafka or (kafka.bootstrap_servers if kafka else ""),
         database_url=given_postgres or (postgres.result().url if postgres else ""),

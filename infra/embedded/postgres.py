@@ -25,7 +25,6 @@ USER = DATABASE = "chat"
 SERVER: Mapping[str, str] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "max_connections": "100",
     "shared_buffers": "128MB",
     "fsync": "on",
     "timezone": "UTC",
@@ -49,8 +48,11 @@ class Postgres:
     part: Part
 
 
-def prepare_postgres(directory: Path, logs: Path, *, progress: Progress) -> Postgres:
-    """Make the cluster unless it is there, and choose its port; blocks. Raises StartError."""
+def prepare_postgres(directory: Path, logs: Path, *, progress: Progress, connections: int = 100) -> Postgres:
+    """Make the cluster unless it is there, and choose its port; blocks. Raises StartError.
+
+    `connections`: how many it takes at once, whatever it took last time.
+    """
     programs, state, password = _programs(), directory / "state", directory / "password"
     state.mkdir(parents=True, exist_ok=True)
     data = state.resolve() / "data"
@@ -65,7 +67,7 @@ def prepare_postgres(directory: Path, logs: Path, *, progress: Progress) -> Post
     secret = password.read_text(encoding="ascii")
     (port,) = kept_ports(directory / "ports.json", 1)
     url = f"postgresql://{USER}:{secret}@{LOOPBACK}:{port}/{DATABASE}"
-    options = (f"--{name}={value}" for name, value in SERVER.items())
+    options = (f"--{name}={value}" for name, value in {**SERVER, "max_connections": connections}.items())
     part = Part(
         name="postgres",
         command=(str(programs / "postgres"), "-D", str(data), f"--port={port}", *options),

@@ -1,6 +1,7 @@
 """The embedded servers for themselves: a cluster of three, what they keep, and what stands in their way."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -73,6 +74,15 @@ async def test_postgres_is_a_child_of_ours_and_keeps_its_data(own_home: Path) ->
             await connection.execute("INSERT INTO things VALUES ('kept')")
             await connection.close()
         assert child.status == 0
+
+
+async def test_postgres_takes_as_many_connections_as_are_asked_for(own_home: Path) -> None:
+    prepare = partial(prepare_postgres, own_home, own_home / "logs", progress=silent, connections=640)
+    postgres = await asyncio.to_thread(prepare)
+    async with serving([postgres.part]):
+        connection = await asyncpg.connect(postgres.url)
+        assert await connection.fetchval("SHOW max_connections") == "640"
+        await connection.close()
 
 
 async def test_a_layout_that_was_broken_off_is_begun_anew(own_home: Path) -> None:

@@ -6,9 +6,11 @@ import pytest
 
 from infra import system
 from infra.embedded.ports import LOOPBACK, free_ports
-from infra.part import StartError
+from infra.embedded.postgres import Postgres
+from infra.part import Progress, StartError
 from infra.settings import Settings, load_settings
 from infra.system import Wanted, lay_out
+from tests.support.parts import shell_part
 
 GIVEN = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092", "DATABASE_URL": "postgresql://db/chat"}
 
@@ -45,6 +47,23 @@ def test_several_edges_share_an_address_and_each_has_its_own(settings: Settings)
     assert len(set(own) - {settings.port}) == 3
     assert found.edge_urls == tuple(f"http://{LOOPBACK}:{port}" for port in own)
     assert [worker.environ["CHAT_NAME"][-8:] for worker in found.workers] == ["worker-1", "worker-2"]
+
+
+@pytest.mark.parametrize(("edges", "workers", "needed"), [(1, 1, 100), (32, 32, 640)])
+def test_postgres_has_room_for_all_of_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, edges: int, workers: int, needed: int
+) -> None:
+    made: list[int] = []
+
+    def prepare(directory: Path, logs: Path, *, progress: Progress, connections: int) -> Postgres:
+        progress(f"{directory} {logs}")
+        made.append(connections)
+        return Postgres(url="postgresql://here", part=shell_part(directory, ""))
+
+    monkeypatch.setattr(system, "prepare_postgres", prepare)
+    found = lay_out(replace(settings, database_url=None), Wanted(edges=edges, workers=workers), silent)
+    assert found.servers.database_url == "postgresql://here"
+    assert made[0] >= needed
 
 
 def test_edges_stop_first_and_what_they_write_to_last(settings: Settings) -> None:
