@@ -66,7 +66,8 @@ def prepare_postgres(directory: Path, logs: Path, *, progress: Progress, connect
         _lay_out(programs, data, password.resolve(), account)
     secret = password.read_text(encoding="ascii")
     (port,) = kept_ports(directory / "ports.json", 1)
-    url = f"postgresql://{USER}:{secret}@{LOOPBACK}:{port}/{DATABASE}"
+    # Said here, whatever PGSSLMODE says of other servers: this one has no certificate.
+    url = f"postgresql://{USER}:{secret}@{LOOPBACK}:{port}/{DATABASE}?sslmode=disable"
     options = (f"--{name}={value}" for name, value in {**SERVER, "max_connections": connections}.items())
     part = Part(
         name="postgres",

@@ -98,7 +98,7 @@ async def test_the_doctor_names_what_is_wrong(system: System, name: str, value: 
     ("end", "wrong"), [("-nowhere", "does not exist"), ("?sslmode=x", "`sslmode` parameter must be")]
 )
 async def test_what_speaks_against_an_address_of_postgres_is_one_line(system: System, end: str, wrong: str) -> None:
-    status, said = await chat(system, "lag", DATABASE_URL=system.database_url + end)
+    status, said = await chat(system, "lag", DATABASE_URL=system.database_url.partition("?")[0] + end)
     assert status == 1
     assert said.startswith("Error: Postgres at ")
     assert wrong in said

@@ -1,6 +1,7 @@
 """The embedded servers for themselves: a cluster of three, what they keep, and what stands in their way."""
 
 import asyncio
+import dataclasses
 from functools import partial
 from pathlib import Path
 
@@ -83,6 +84,15 @@ async def test_postgres_takes_as_many_connections_as_are_asked_for(own_home: Pat
         connection = await asyncpg.connect(postgres.url)
         assert await connection.fetchval("SHOW max_connections") == "640"
         await connection.close()
+
+
+async def test_postgres_is_reached_where_others_are_only_by_tls(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "require")
+    postgres = await asyncio.to_thread(prepare_postgres, own_home, own_home / "logs", progress=silent)
+    async with serving([dataclasses.replace(postgres.part, ready_seconds=20)]):
+        pass
 
 
 async def test_a_layout_that_was_broken_off_is_begun_anew(own_home: Path) -> None:
