@@ -54,6 +54,16 @@ def test_its_settings_are_settings_and_its_command_a_command(
     assert services[service]["command"] in main.list_commands(Context(main))
 
 
+@pytest.mark.parametrize("service", ["edge", "worker"])
+def test_settings_in_a_file_reach_it_except_where_its_home_and_servers_are(
+    services: dict[str, Any], service: str
+) -> None:
+    assert services[service]["env_file"] == [{"path": ".env", "required": False}]
+    environment, (volume,) = services[service]["environment"], services[service]["volumes"]
+    assert {"KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL"} <= set(environment)
+    assert volume == f"home:{environment['CHAT_HOME']}"
+
+
 def test_the_edge_is_reached_where_it_listens(services: dict[str, Any]) -> None:
     edge = services["edge"]
     port = edge["environment"]["CHAT_PORT"]
