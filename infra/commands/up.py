@@ -35,6 +35,8 @@ GIVEN_SECONDS = 60
 def up(brokers: str | None, edges: int, workers: int, port: int | None, *, for_programs: bool) -> None:
     """Run everything: Kafka, Postgres, workers and edges; Ctrl-C stops all in order."""
     settings = load_settings(discover=False, make_secret=True)
+    if brokers and settings.kafka_bootstrap_servers:
+        raise click.UsageError("--brokers is for the embedded Kafka, and KAFKA_BOOTSTRAP_SERVERS names another")
     if port is not None:
         settings = dataclasses.replace(settings, port=port)
     wanted = Wanted(brokers=int(brokers) if brokers else None, edges=edges, workers=workers)

@@ -47,6 +47,13 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert "Error: " in said
 
 
+def test_brokers_are_not_asked_for_where_there_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    status, said = chat("up", "--brokers", "3")
+    assert status == 2
+    assert "Error: --brokers is for the embedded Kafka, and KAFKA_BOOTSTRAP_SERVERS names another" in said
+
+
 def test_a_wrong_setting_is_one_line_and_status_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_PORT", "abc")
     assert chat("token", "--user", "1") == (1, "Error: CHAT_PORT: must be a whole number, not 'abc'\n")
