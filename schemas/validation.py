@@ -23,6 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 _DIGITS = re.compile(r"\A-?[0-9]{1,40}\Z")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`\Z")
 
 
@@ -51,6 +52,8 @@ def check(value: Mapping[str, Any], kind: type[T]) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _explain(str(error), kind) from None
+    except UnicodeEncodeError:
+        raise _no_text(value, kind) from None
 
 
 def check_query(query: Mapping[str, str], kind: type[T]) -> T:
@@ -64,6 +67,17 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> ChatError:
     path = _PATH.search(message)
     field = path[1].split(".")[0].split("[")[0] if path else ""
     return invalid(field or "body", _rules(kind).get(field, _PATH.sub("", message)))
+
+
+def _no_text(value: Mapping[str, Any], kind: type[msgspec.Struct]) -> ChatError:
+    """Name a lone surrogate that msgspec does not get past: in a key, or in what has to be one of some texts."""
+    for name, given in value.items():
+        if _SURROGATE.search(name):
+            shown = ascii(name)[1:-1]
+            return ChatError(Code.MALFORMED_JSON, "a key is no text", {shown: "must have no lone surrogates"})
+        if isinstance(given, str) and _SURROGATE.search(given) and name in _rules(kind):
+            return invalid(name, _rules(kind)[name])
+    return invalid("body", "must have no lone surrogates")
 
 
 @cache

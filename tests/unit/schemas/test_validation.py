@@ -68,6 +68,15 @@ def test_a_duplicate_key_that_is_no_text_can_still_be_told() -> None:
     assert msgspec.json.encode(error.body("now"))
 
 
+def test_a_key_that_is_no_text_is_named_as_far_as_it_can_be() -> None:
+    error = refused({**MESSAGE, "a\ud800": 1})
+    assert (error.code, error.details) == (Code.MALFORMED_JSON, {"a\\ud800": "must have no lone surrogates"})
+
+
+def test_an_unknown_field_may_hold_anything() -> None:
+    assert accepted({**MESSAGE, "unknown": ["\ud800", {"a": "\udfff"}]}).user_id == MESSAGE["user_id"]
+
+
 def test_a_duplicate_among_thousands_costs_no_more_than_reading_them() -> None:
     body = b"{" + b",".join(b'"%d":0' % number for number in range(8_000)) + b',"7999":0}'
     assert refused(body).details == {"7999": "is given more than once"}
@@ -125,7 +134,7 @@ def test_content_is_counted_in_characters_not_in_bytes(content: str) -> None:
     assert accepted({**MESSAGE, "content": content}).content == content
 
 
-@pytest.mark.parametrize("content_type", ["", "TEXT", "image", None, 1])
+@pytest.mark.parametrize("content_type", ["", "TEXT", "image", None, 1, "\ud800", "text\udfff"])
 def test_another_content_type_is_named(content_type: object) -> None:
     assert refused({**MESSAGE, "content_type": content_type}).details == {"content_type": "must be one of: text"}
 
