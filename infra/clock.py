@@ -7,25 +7,37 @@ import time
 
 from schemas.times import Time, format_time
 
+MEASURE_MS = 60_000
+
 
 class BrokerClock:
-    """Milliseconds since the epoch by the broker's clock; it never goes back."""
+    """Milliseconds since the epoch by the broker's clock.
+
+    It goes by the latest timestamps of the last minute or two: records that are read late do not turn it back, and a
+    broker whose clock was put back is followed.
+    """
 
     def __init__(self) -> None:
         self._ahead: float | None = None
+        self._ahead_before: float | None = None
+        self._measured_from = 0.0
         self._written: tuple[int, Time] = (0, format_time(0))
 
     def observe(self, timestamp: int) -> None:
-        """Take the append timestamp of a record that was just read; a record read late cannot turn the clock back."""
-        ahead = timestamp - time.monotonic() * 1_000
-        if self._ahead is None or ahead > self._ahead:
+        """Take the append timestamp of a record that was just read."""
+        now = time.monotonic() * 1_000
+        ahead = timestamp - now
+        if now - self._measured_from >= MEASURE_MS:
+            self._ahead, self._ahead_before, self._measured_from = ahead, self._ahead, now
+        elif self._ahead is None or ahead > self._ahead:
             self._ahead = ahead
 
     def now(self) -> int:
         """Return the broker's time; RuntimeError before the first record was read."""
         if self._ahead is None:
             raise RuntimeError("the broker's time is not known before a record was read")
-        return int(time.monotonic() * 1_000 + self._ahead)
+        ahead = self._ahead if self._ahead_before is None else max(self._ahead, self._ahead_before)
+        return int(time.monotonic() * 1_000 + ahead)
 
     def now_text(self) -> Time:
         """Return the broker's time as an RFC 3339 text."""
