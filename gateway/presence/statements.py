@@ -1,6 +1,7 @@
 """What this edge states without being asked: appended in order, a few at a time, and again until it is in the log.
 
-Sockets that closed or are stated again, and when users were last seen. To state the same twice does no harm.
+Sockets that closed or are stated again, and when users were last seen. To state the same twice does no harm, but for
+when somebody was last seen: another edge may have stated a later time meanwhile, and the topic is compacted.
 """
 
 import asyncio
@@ -51,7 +52,9 @@ class Statements:
                 some = [self._waiting.popleft() for _ in range(min(UNDER_WAY, len(self._waiting)))]
                 outcomes = await asyncio.gather(*map(self._append, some))
                 if not all(outcomes):
-                    self._waiting.extendleft(reversed(some))
+                    stated = zip(some, outcomes, strict=True)
+                    again = [event for event, done in stated if not (done and isinstance(event, LastSeen))]
+                    self._waiting.extendleft(reversed(again))
                     await asyncio.sleep(AGAIN_SECONDS)
         finally:
             self._writing = None
