@@ -15,14 +15,17 @@ COLUMNS = ("topic", "partition", "offset", "ce_type", "recorded_at", "reason")
 
 
 @click.group("dead-letters", invoke_without_command=True)
+@click.option("--json", "for_programs", is_flag=True, help="List as JSON.")
 @click.pass_context
-def dead_letters(ctx: click.Context) -> None:
+def dead_letters(ctx: click.Context, *, for_programs: bool) -> None:
     """List or show the records that could not be decoded or applied.
 
     There is no retry: when the code is mended, chat rebuild applies them.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
+        ctx.invoke(list_, for_programs=for_programs)
+    elif for_programs:
+        raise click.UsageError("--json belongs behind the subcommand", ctx)
 
 
 @dead_letters.command("list")

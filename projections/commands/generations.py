@@ -19,11 +19,14 @@ PROMOTE_SECONDS = 60.0
 
 
 @click.group(invoke_without_command=True)
+@click.option("--json", "for_programs", is_flag=True, help="List as JSON.")
 @click.pass_context
-def generations(ctx: click.Context) -> None:
+def generations(ctx: click.Context, *, for_programs: bool) -> None:
     """List the builds of the read tables; promote, roll back, drop."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_)
+        ctx.invoke(list_, for_programs=for_programs)
+    elif for_programs:
+        raise click.UsageError("--json belongs behind the subcommand", ctx)
 
 
 @generations.command("list")

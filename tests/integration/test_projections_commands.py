@@ -74,6 +74,10 @@ async def test_generations_are_listed_and_the_live_one_is_kept(settings: Setting
     assert row["dead_letters"] > 0
     assert TIME.fullmatch(row["created_at"])
     assert (await run(settings, "generations")).output == (await run(settings, "generations", "list")).output
+    assert [row] == await parsed(settings, "generations")
+    assert await parsed(settings, "dead-letters") == await parsed(settings, "dead-letters", "list")
+    refused = await run(settings, "generations", "--json", "rollback")
+    assert (refused.exit_code, "belongs behind" in refused.output) == (2, True)
     for arguments, why in [
         (("drop", "1"), "generation 1 is live: promote another one first"),
         (("drop", "7"), "there is no generation 7"),
