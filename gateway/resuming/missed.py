@@ -35,6 +35,7 @@ SELECT m.conversation_id, m.seq, m.id, m.sender_id, m.content, m.content_type, m
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS page(id, low, high, since)
 JOIN {schema}.messages AS m ON m.conversation_id = page.id AND m.seq > page.low AND m.seq <= page.high
 WHERE m.record_offset >= page.since
+LIMIT $5
 """
 _READS = """
 SELECT r.*
@@ -44,6 +45,7 @@ JOIN LATERAL (
     WHERE conversation_id = page.id AND reader_id = page.reader AND up_to_seq < page.below
     ORDER BY up_to_seq DESC LIMIT $5
 ) AS r ON r.record_offset >= page.since
+LIMIT $6
 """
 _BLOCKS = """
 SELECT b.user_id, b.conversation_id, b.blocked_at, b.unblocked_at, b.record_offset
@@ -109,11 +111,12 @@ async def _reads(snapshot: Snapshot, rows: Sequence[Any], user_id: int, blocks: 
             list(pages.values()),
             [since[conversation_id] for conversation_id, _ in pages],
             size,
+            MOST_MESSAGES + 1,
         )
         found += [
             row for row in some if row["reader_id"] == user_id or row["record_offset"] < before[row["conversation_id"]]
         ]
-        if len(found) > MOST_MESSAGES:
+        if max(len(some), len(found)) > MOST_MESSAGES:
             raise TooMuch
         pages = _earlier(some, size)
         size *= 4
@@ -148,6 +151,7 @@ async def _messages(snapshot: Snapshot, rows: Sequence[Any]) -> list[Any]:
             [page.low for page in pages],
             [page.high for page in pages],
             [page.row["since"] for page in pages],
+            MOST_MESSAGES + 1,
         )
         found += some
         if len(found) > MOST_MESSAGES or sum(len(row["content"]) for row in found) > MOST_CHARACTERS:

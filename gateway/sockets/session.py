@@ -149,8 +149,8 @@ class Session:
             size += len(frame)
             self._waiting -= len(item)
         del queue[: len(taken)]
-        if not queue and self._held is None:
-            self._allowed = MOST_WAITING
+        if self._held is None:
+            self._allowed = max(MOST_WAITING, min(self._allowed, self._waiting + MOST_WAITING))
         return taken
 
     def _hold(self, held: list[Given], given: Given) -> None:

@@ -155,6 +155,18 @@ def test_a_catch_up_may_be_as_large_as_it_is(session: Session) -> None:
     assert session.overflowing
 
 
+def test_what_is_taken_of_a_catch_up_is_no_longer_owed(session: Session) -> None:
+    session.hold()
+    session.release([Given(0, offset, b"x" * MOST_WAITING) for offset in range(4)], TAIL, TAIL)
+    session.take(1)
+    assert session.owed == 3 * MOST_WAITING
+    session.tell(b"x" * MOST_WAITING)
+    session.take(1)
+    assert session.owed == 3 * MOST_WAITING
+    session.tell(b"x" * (MOST_WAITING + 1))
+    assert session.overflowing
+
+
 def test_once_the_catch_up_is_written_the_bound_is_as_before(session: Session) -> None:
     session.hold()
     session.release([Given(0, 1, b"x" * (2 * MOST_WAITING))], TAIL, TAIL)
