@@ -34,11 +34,14 @@ class Health:
         """`GET /readyz`: 503 until the log was read to its end, and whenever this edge does not hear itself in it."""
         edge, leaving = self._service.edge, self._service.leaving
         if edge is None:
-            return answer(Readiness(ready=False, log="starting", read_tables=_tables("unknown")), 503)
+            return _told(Readiness(ready=False, log="starting", read_tables=_tables("unknown")))
         ready = edge.hears_itself and not leaving
         state: Literal["ok", "away", "leaving"] = "leaving" if leaving else "ok" if ready else "away"
-        content = Readiness(ready=ready, log=state, read_tables=await _read_tables(edge))
-        return answer(content, 200 if ready else 503)
+        return _told(Readiness(ready=ready, log=state, read_tables=await _read_tables(edge)))
+
+
+def _told(content: Readiness) -> Response:
+    return answer(content) if content.ready else answer(content, 503, {"Retry-After": "1"})
 
 
 async def _read_tables(edge: Edge) -> ReadTablesState:

@@ -103,7 +103,11 @@ class Appender:
     async def append_blindly(self, event: AnyEvent) -> int:
         """Append without a tail that brings it back, at start and stop; return the broker's timestamp of the record."""
         sealed = seal(
-            event, ce_id=secrets.token_hex(16), source=self._source, time=format_time(time.time_ns() // 10**6)
+            event,
+            ce_id=secrets.token_hex(16),
+            source=self._source,
+            time=format_time(time.time_ns() // 10**6),
+            traceparent=traceparent(),
         )
         try:
             async with asyncio.timeout(OBSERVE_SECONDS):

@@ -3,6 +3,7 @@
 What concerns a user the tail remembers (infra/memory.py); how far the tables are is in infra/read_tables.py.
 """
 
+import asyncio
 import math
 from collections.abc import Mapping
 
@@ -36,6 +37,8 @@ class Waiting:
         """
         named = self._named(request)
         # What this edge gives again (caches.py) is as new as its tail, which may be behind what a client names.
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + PATIENCE_SECONDS
         heard = await self._edge.tail.passed(named, PATIENCE_SECONDS)
         positions = _later(self._concerning(user_id), named)
         if profiles:
@@ -44,7 +47,7 @@ class Waiting:
         tables = self._edge.tables
         if tables.live.schema is None:
             raise Unavailable("the read tables are not built yet", retry_after=2)
-        if heard and (not positions or await tables.passed(positions, PATIENCE_SECONDS)):
+        if heard and (not positions or await tables.passed(positions, deadline - loop.time())):
             return {}
         return {STALE: str(self._seconds_behind(positions))}
 

@@ -38,7 +38,7 @@ async def test_the_process_is_alive(client: httpx.AsyncClient) -> None:
 
 async def test_it_is_not_ready_and_says_why(client: httpx.AsyncClient) -> None:
     response = await client.get("/readyz")
-    assert response.status_code == 503
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
     assert response.json() == {
         "ready": False,
         "log": "starting",
