@@ -19,12 +19,6 @@ from schemas.ids import Position
 from schemas.requests import SendMessage
 from schemas.times import Time, write_time
 
-IDS_FOR_A_QUESTION = 200
-"""How many client_ids are loaded in the time that it takes to ask for one."""
-
-MOST_LEARNED = 20_000
-"""So many stop an edge for 10 ms; of a longer conversation that was loaded each new client_id is asked for."""
-
 
 class Sent(Struct, frozen=True, gc=False):
     """A message that is in the log and counts."""
@@ -64,28 +58,38 @@ class Claims:
         self._conversations = conversations
 
     async def find(self, known: Known, sender_id: int, client_id: str) -> First | None:
-        """Look everywhere; what the tail brings meanwhile has to be looked for again, with `recent`.
+        """Look everywhere; what the tail brings meanwhile has to be looked for again, with `since`.
 
         Unavailable when it may be among what the tail has forgotten and the read tables do not have yet.
         """
         if known.complete and not known.client_ids.may_have(sender_id, client_id):
             return None
-        if (recent := self.recent(known, sender_id, client_id)) is not None:
+        if (recent := self._recent(known, sender_id, client_id)) is not None:
             return recent
         number = known.partition.partition
         row, stored = await self._loads.claimed(number, known.conversation.id, sender_id, client_id)
         if row is None:
-            earlier = self._unstored(known, stored, sender_id, client_id)
-            await self._learn(known)
-            return earlier
+            self._conversations.asked_about(known)
+            return self._unstored(known, stored, sender_id, client_id)
         position = Position(number, row["record_offset"])
         # A client takes the position of an answer for what it has: nothing that this edge has not told yet lies before.
         await self._tail.reach({known.partition: position.offset + 1})
         sent = Sent(row["id"], write_time(row["created_at"]), known.conversation.id, client_id, row["seq"], position)
         return First(sent, row["content"], row["content_type"])
 
-    def recent(self, known: Known, sender_id: int, client_id: str) -> First | None:
-        """Look in what the tail remembers, without waiting."""
+    def since(self, looked: int, known: Known, sender_id: int, client_id: str) -> First | None:
+        """Look, without waiting, for what the tail has brought since `find` began at its position `looked`.
+
+        Unavailable when that may have it, and has been forgotten already.
+        """
+        if not known.client_ids.may_have(sender_id, client_id):
+            return None
+        found = self._recent(known, sender_id, client_id)
+        if found is None:
+            self._tail.memories[known.partition].check_covers(looked)
+        return found
+
+    def _recent(self, known: Known, sender_id: int, client_id: str) -> First | None:
         if not known.client_ids.may_have(sender_id, client_id):
             return None
         return _among(self._tail.memories[known.partition].of_key(known.conversation.key), sender_id, client_id)
@@ -95,14 +99,6 @@ class Claims:
         memory = self._tail.memories[known.partition]
         memory.check_covers(stored)
         return _among(memory.of_key(known.conversation.key, stored), sender_id, client_id)
-
-    async def _learn(self, known: Known) -> None:
-        """Load all client_ids of a conversation, once asking for them one by one has cost as much as that does."""
-        known.asked += 1
-        if known.complete or known.conversation.last_seq > min(MOST_LEARNED, known.asked * IDS_FOR_A_QUESTION):
-            return
-        known.asked = 0
-        await self._conversations.learn_client_ids(known)
 
 
 def _among(entries: Sequence[Entry], sender_id: int, client_id: str) -> First | None:

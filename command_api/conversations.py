@@ -7,6 +7,7 @@ what it is loaded by in loads.py; the fold is schemas/conversation.py.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from command_api.client_ids import ClientIds
 from command_api.kept import Kept, Known
@@ -24,6 +25,12 @@ log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 2.0
 """How long a command waits for the tail or the projections before it answers 503."""
 
+IDS_FOR_A_QUESTION = 200
+"""How many client_ids are loaded in the time that it takes to ask for one."""
+
+MOST_LEARNED = 20_000
+"""So many stop an edge for 10 ms; of a longer conversation that was loaded each new client_id is asked for."""
+
 
 class Conversations:
     """The conversations in memory, by id and by pair."""
@@ -32,6 +39,7 @@ class Conversations:
         self._tail = edge.tail
         self._tables = edge.tables
         self._appender = edge.appender
+        self._background = edge.background
         self._loads = loads
         self._kept = Kept()
         self._loading: dict[int | str, asyncio.Task[Known | None]] = {}
@@ -66,12 +74,12 @@ class Conversations:
         key = pair_key(user_id, other_user_id)
         return self._kept.of_key(key) or await self._load_once(key, lambda: self._load_pair(key))
 
-    async def learn_client_ids(self, known: Known) -> None:
-        """Load all client_ids that were used in a conversation; it is not complete while the tables are far behind."""
-        used, stored = await self._loads.client_ids(known.conversation.id)
-        memory = self._tail.memories[known.partition]
-        if memory.covers(stored):
-            self._kept.learn(known, used, memory.of_key(known.conversation.key, stored))
+    def asked_about(self, known: Known) -> None:
+        """Take note that a client_id was asked for; all are loaded once that has cost as much as loading them."""
+        known.asked += 1
+        if known.conversation.last_seq <= known.asked * IDS_FOR_A_QUESTION:
+            known.asked = 0
+            self._learn_soon(known)
 
     async def reach_end(self, partition: Partition) -> None:
         """Wait until the tail has read this partition's end as it is now, so that a refusal is not out of date."""
@@ -103,6 +111,18 @@ class Conversations:
             loaded = await self._loads.conversation(conversation_id)
         return self.kept(conversation_id) or (await self._catch_up(loaded) if loaded else None)
 
+    def _learn_soon(self, known: Known) -> None:
+        if not known.complete and known.conversation.last_seq <= MOST_LEARNED:
+            self._background.spawn(self._learn(known), "loading client_ids")
+
+    async def _learn(self, known: Known) -> None:
+        """Load all client_ids that were used in a conversation; without Postgres it goes on to be asked for them."""
+        with suppress(Unavailable):
+            used, stored = await self._loads.client_ids(known.conversation.id)
+            memory = self._tail.memories[known.partition]
+            if memory.covers(stored):
+                self._kept.learn(known, used, memory.of_key(known.conversation.key, stored))
+
     def _remembered(self, conversation_id: int) -> Known | None:
         """Rebuild from the tail's memory alone a conversation whose opening is remembered."""
         for partition, memory in self._tail.memories.items():
@@ -118,8 +138,7 @@ class Conversations:
     async def _load_pair(self, key: str) -> Known | None:
         lower, higher = map(int, key.split(":"))
         partition = self._appender.partition_of(CONVERSATIONS, key.encode())
-        stored = await self._loads.next_offset(partition)
-        loaded = await self._loads.pair(lower, higher)
+        loaded, stored = await self._loads.pair(partition.partition, lower, higher)
         if loaded is not None:
             return await self._catch_up(loaded)
         await self._tail.reach({partition: stored})
@@ -139,7 +158,10 @@ class Conversations:
         memory = self._memory(loaded.partition, loaded.position)
         used = loaded.client_ids
         known = Known(conversation, loaded.partition, ClientIds(used or ()), complete=used is not None)
-        return self._kept.add(self._fold_all(known, memory.of_key(conversation.key, loaded.position)))
+        self._kept.add(self._fold_all(known, memory.of_key(conversation.key, loaded.position)))
+        if self._kept.has_room(conversation.last_seq):
+            self._learn_soon(known)
+        return known
 
     def _fold_all(self, known: Known, entries: list[Entry]) -> Known:
         for entry in entries:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MOST_KEPT = 50_000
 MOST_CLIENT_IDS = 4_000_000
-"""In all conversations together, at 18 bytes each at most."""
+"""In all conversations together, at 18 bytes each, and 300 for each conversation."""
 
 
 class Known:
@@ -91,7 +91,10 @@ class Kept:
         return self._by_key.get(key)
 
     def add(self, known: Known) -> Known:
-        """Keep one more, at the cost of those that were not used for longest."""
+        """Keep one more, at the cost of those that were not used for longest; it takes the place of its namesakes."""
+        for other in (self._by_id.get(known.conversation.id), self._by_key.get(known.conversation.key)):
+            if other is not None:
+                self._forget(other)
         self._by_id[known.conversation.id] = known
         self._by_key[known.conversation.key] = known
         self._client_ids += len(known.client_ids)
@@ -106,8 +109,14 @@ class Kept:
         if self._client_ids > self._most_client_ids:
             self._make_room()
 
+    def has_room(self, client_ids: int) -> bool:
+        """Tell whether so many more can be kept, and nothing has to be forgotten for it."""
+        return self._client_ids + client_ids <= self._most_client_ids
+
     def learn(self, known: Known, used: Iterable[str], since: Iterable[Entry]) -> None:
-        """Take all client_ids of a conversation that is kept: those `used`, and what came `since` these were read."""
+        """Take all client_ids of a conversation: those `used`, and what came `since` these were read."""
+        if self._by_id.get(known.conversation.id) is not known:
+            return  # forgotten meanwhile
         self._client_ids -= len(known.client_ids)
         known.client_ids, known.complete = ClientIds(used), True
         for entry in since:
@@ -136,6 +145,7 @@ class Kept:
         return len(self._by_id) > self._most or self._client_ids > self._most_client_ids
 
     def _forget(self, known: Known) -> None:
-        del self._by_id[known.conversation.id]
-        del self._by_key[known.conversation.key]
-        self._client_ids -= len(known.client_ids)
+        if self._by_id.get(known.conversation.id) is known:
+            del self._by_id[known.conversation.id]
+            del self._by_key[known.conversation.key]
+            self._client_ids -= len(known.client_ids)

@@ -16,15 +16,20 @@ MOST_CLIENT_IDS = 2_000
 """Conversations with more messages are loaded without their client_ids (claims.py asks for them)."""
 
 _USED = "ARRAY(SELECT m.sender_id || ':' || m.client_id FROM {schema}.messages m WHERE m.conversation_id = c.id)"
-_CONVERSATIONS = """
+_ROW = "SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN " + _USED + " END AS client_ids"
+_OF_ID = """
 FROM {schema}.conversations c
 JOIN {schema}.positions p ON p.topic = 'chat.conversations' AND p.partition = c.partition
+WHERE c.id = $1
 """
-_CONVERSATION = f"SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN {_USED} END AS client_ids {_CONVERSATIONS}"
-_CLIENT_IDS = f"SELECT p.next_offset, {_USED} AS client_ids {_CONVERSATIONS} WHERE c.id = $1"
-_BY_ID = _CONVERSATION + "WHERE c.id = $1"
-_BY_PAIR = _CONVERSATION + "WHERE c.lower_user_id = $1 AND c.higher_user_id = $3"
-_NEXT_OFFSET = "SELECT next_offset FROM {schema}.positions WHERE topic = $1 AND partition = $2"
+_OF_PAIR = """
+FROM {schema}.positions p
+LEFT JOIN {schema}.conversations c ON c.lower_user_id = $1 AND c.higher_user_id = $3
+WHERE p.topic = 'chat.conversations' AND p.partition = $4
+"""
+_BY_ID = _ROW + _OF_ID
+_BY_PAIR = _ROW + _OF_PAIR
+_CLIENT_IDS = "SELECT p.next_offset, " + _USED + " AS client_ids" + _OF_ID
 _CLAIMED = """
 SELECT p.next_offset, m.id, m.content, m.content_type, m.created_at, m.seq, m.record_offset
 FROM {schema}.positions p
@@ -42,8 +47,10 @@ LEFT JOIN LATERAL (
 WHERE p.topic = 'chat.conversations' AND p.partition = $1
 """
 _REPORT = """
-SELECT id, reported_at, report_type, reason FROM {schema}.reports
-WHERE conversation_id = $1 AND user_id = $2 AND client_id = $3
+SELECT p.next_offset, r.id, r.reported_at, r.report_type, r.reason
+FROM {schema}.positions p
+LEFT JOIN {schema}.reports r ON r.conversation_id = $2 AND r.user_id = $3 AND r.client_id = $4
+WHERE p.topic = 'chat.moderation' AND p.partition = $1
 """
 
 
@@ -69,14 +76,10 @@ class Loads:
         """Load by id."""
         return _loaded(await self._tables.fetchrow(_BY_ID, conversation_id, MOST_CLIENT_IDS))
 
-    async def pair(self, lower: int, higher: int) -> Loaded | None:
-        """Load by the two users, in order."""
-        return _loaded(await self._tables.fetchrow(_BY_PAIR, lower, MOST_CLIENT_IDS, higher))
-
-    async def next_offset(self, partition: Partition) -> int:
-        """Return the stored position of one partition."""
-        row = await self._tables.fetchrow(_NEXT_OFFSET, partition.topic, partition.partition)
-        return row["next_offset"] if row else 0
+    async def pair(self, partition: int, lower: int, higher: int) -> tuple[Loaded | None, int]:
+        """Load by the two users, in order, as of their partition's stored position, which comes along."""
+        row = await self._tables.fetchrow(_BY_PAIR, lower, MOST_CLIENT_IDS, higher, partition)
+        return _loaded(row), (row["next_offset"] if row else 0)
 
     async def claimed(self, partition: int, conversation_id: int, sender_id: int, client_id: str) -> tuple[Any, int]:
         """Return the message that has this client_id, or None, as of the stored position, which comes along.
@@ -102,13 +105,19 @@ class Loads:
         row = await self._tables.fetchrow(_FIRST_READ, partition, conversation_id, reader_id, seq)
         return (write_time(row["read_at"]) if row and row["read_at"] else None), (row["next_offset"] if row else 0)
 
-    async def report(self, conversation_id: int, user_id: int, client_id: str) -> Any | None:
-        """Return the report that has this client_id: id, reported_at, report_type, reason."""
-        return await self._tables.fetchrow(_REPORT, conversation_id, user_id, client_id)
+    async def report(
+        self, partition: int, conversation_id: int, user_id: int, client_id: str
+    ) -> tuple[Any | None, int]:
+        """Return the report that has this client_id, or None, as of the stored position, which comes along.
+
+        Its columns: id, reported_at, report_type, reason.
+        """
+        row = await self._tables.fetchrow(_REPORT, partition, conversation_id, user_id, client_id)
+        return (row if row and row["id"] else None), (row["next_offset"] if row else 0)
 
 
 def _loaded(row: Any | None) -> Loaded | None:
-    if row is None:
+    if row is None or row["id"] is None:
         return None
     conversation = Conversation(
         id=row["id"],

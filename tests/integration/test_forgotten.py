@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from command_api import loads
+from command_api import conversations, loads
 from command_api.claims import Sent
 from command_api.deliver import Deliver, outcome
 from command_api.reads import ReadMarked
@@ -15,7 +15,7 @@ from command_api.service import WriteSide
 from infra import tail
 from infra.settings import Settings
 from schemas.errors import Unavailable
-from tests.support.write_sides import open_conversation, send, serving_tables, stored, worker, write_side
+from tests.support.write_sides import eventually, open_conversation, send, serving_tables, stored, worker, write_side
 
 REMEMBERED = 4
 
@@ -64,6 +64,7 @@ async def later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         await serving_tables(first)
         await serving_tables(second)
         monkeypatch.setattr(loads, "MOST_CLIENT_IDS", 0)
+        monkeypatch.setattr(conversations, "MOST_LEARNED", 0)
         yield first, second
 
 
@@ -115,35 +116,70 @@ async def test_an_answer_from_the_tables_is_not_told_before_all_that_lies_before
     assert await send(second, conversation, 1, "hello", "the same") == sent
 
 
-async def test_a_conversation_that_was_asked_about_often_enough_knows_all_its_client_ids(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("room", [True, False])
+async def test_a_long_conversation_learns_its_client_ids_when_it_is_loaded_or_was_asked_about(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, room: bool
 ) -> None:
     """Also those of messages that the tables do not have yet."""
     monkeypatch.setattr(loads, "MOST_CLIENT_IDS", 0)
     async with write_side(settings) as side:
+        kept, asked = side.conversations._kept, []
+        claimed = side.conversations._loads.claimed
+
+        async def counted(*what: Any) -> Any:
+            asked.append(what)
+            return await claimed(*what)
+
+        monkeypatch.setattr(side.conversations._loads, "claimed", counted)
         async with worker(settings):
             await serving_tables(side)
             conversation = await open_conversation(side, 1, 2)
             sent = [await send(side, conversation, 1, "stored", "stored")]
             await stored(side)
-            side.conversations._kept.drop()
-            known = await side.conversations.get(conversation)
-        asked = 0
-        claimed = side.conversations._loads.claimed
-
-        async def counted(*what: Any) -> Any:
-            nonlocal asked
-            asked += 1
-            return await claimed(*what)
-
-        monkeypatch.setattr(side.conversations._loads, "claimed", counted)
         sent.append(await send(side, conversation, 2, "only in the log", "only in the log"))
-        assert (known.complete, asked) == (True, 1)
-        known.complete = False
-        sent.append(await send(side, conversation, 1, "after which all are loaded again", "third"))
-        assert (known.complete, asked) == (True, 2)
+        kept.drop()
+        monkeypatch.setattr(kept, "has_room", lambda _: room)
+        known = await side.conversations.get(conversation)
+        if not room:
+            await asyncio.sleep(0.2)
+            assert not known.complete
+            sent.append(await send(side, conversation, 1, "asked about", "third"))
+            assert len(asked) == 1
+
+        async def complete() -> bool:
+            return known.complete
+
+        await eventually(complete)
         sent.append(await send(side, conversation, 1, "not asked about", "fourth"))
-        assert [one.seq for one in sent] == [1, 2, 3, 4]
+        assert len(asked) == (0 if room else 1)
         assert await send(side, conversation, 2, "only in the log", "only in the log") == sent[1]
         assert await send(side, conversation, 1, "stored", "stored") == sent[0]
-        assert len(known.client_ids) == side.conversations._kept._client_ids == len(sent)
+        assert len(known.client_ids) == kept._client_ids == len(sent)
+
+
+async def test_what_was_forgotten_while_a_send_was_looking_is_not_counted_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "REMEMBERED", REMEMBERED)
+    monkeypatch.setattr(tail, "LEAST_REMEMBERED", REMEMBERED)
+    async with write_side(settings) as side, worker(settings):
+        await serving_tables(side)
+        conversation = await open_conversation(side, 1, 2)
+        ready, waits = side.messages._ids.ready, asyncio.Event()
+
+        async def slowly() -> None:
+            await ready()
+            await waits.wait()
+
+        monkeypatch.setattr(side.messages._ids, "ready", slowly)
+        late = asyncio.create_task(send(side, conversation, 1, "hello", "the same"))
+        await asyncio.sleep(0.2)
+        monkeypatch.setattr(side.messages._ids, "ready", ready)
+        first = await send(side, conversation, 1, "hello", "the same")
+        for number in range(2 * REMEMBERED):
+            await send(side, conversation, 1, f"message {number}")
+        waits.set()
+        with pytest.raises(Unavailable, match="too far behind"):
+            await late
+        await stored(side)
+        assert await send(side, conversation, 1, "hello", "the same") == first

@@ -1,7 +1,6 @@
 """Which client_ids are used: none is forgotten, few are taken for others, and each takes little room."""
 
 import sys
-from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +9,7 @@ from command_api.client_ids import LEAST_UNSORTED, ClientIds
 
 Used = tuple[int, str]
 SOME = st.lists(st.tuples(st.integers(1, 3), st.text("ab:0", max_size=3)), max_size=40)
-MANY = 20_000
+FEW, MANY = 20, 20_000
 
 
 @given(SOME, SOME, SOME)
@@ -38,5 +37,13 @@ def test_they_take_little_room() -> None:
     used = ClientIds()
     for number in range(MANY):
         used.add(1, f"client-{number}")
-    numbers = sum(map(sys.getsizeof, islice(used._unsorted, MANY)))
+    numbers = sum(map(sys.getsizeof, used._unsorted))
     assert sys.getsizeof(used._sorted) + sys.getsizeof(used._unsorted) + numbers < 18 * MANY
+
+
+def test_few_take_little_more() -> None:
+    used = ClientIds()
+    for number in range(FEW):
+        used.add(1, f"client-{number}")
+    numbers = sum(map(sys.getsizeof, used._unsorted))
+    assert sys.getsizeof(used._sorted) + sys.getsizeof(used._unsorted) + numbers < 18 * FEW + 400

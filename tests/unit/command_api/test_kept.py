@@ -2,9 +2,11 @@
 
 from command_api.client_ids import ClientIds
 from command_api.kept import Kept, Known
+from infra.memory import Entry
 from schemas.conversation import Conversation, Member
 from schemas.events import AsOf, MessageSent
 from schemas.ids import Partition
+from schemas.judge import COUNTED
 
 PARTITION = Partition("chat.conversations", 0)
 TIME = "2026-01-01T00:00:00.000Z"
@@ -63,3 +65,46 @@ def test_client_ids_count_however_few_the_conversations_are() -> None:
     kept.fold(small, message(small, "b"))
     assert kept.of_id(1) is None
     assert kept.of_id(2) is small
+
+
+def test_another_conversation_of_the_same_pair_takes_its_place() -> None:
+    """Nobody writes one but a producer that is not ours."""
+    kept = Kept(most_client_ids=5)
+    one = kept.add(known(1, client_ids=2))
+    other = Known(
+        Conversation(id=99, members=one.conversation.members, opened_at=TIME), PARTITION, ClientIds(), complete=True
+    )
+    kept.add(other)
+    assert (kept.of_id(1), kept.of_id(99), kept.of_key("2:3")) == (None, other, other)
+    assert kept.has_room(5)
+    kept.add(one)
+    assert (kept.of_id(1), kept.of_id(99), kept.of_key("2:3")) == (one, None, one)
+    kept.drop()
+    assert kept.of_key("2:3") is None
+    assert kept.has_room(5)
+
+
+def entry(event: MessageSent) -> Entry:
+    return Entry(PARTITION, 1, 0, None, event, COUNTED)
+
+
+def test_client_ids_that_are_learned_count_and_make_it_complete() -> None:
+    kept = Kept(most_client_ids=5)
+    one = kept.add(known(1, client_ids=2))
+    one.complete = False
+    assert (kept.has_room(3), kept.has_room(4)) == (True, False)
+    kept.learn(one, ["2:a", "2:b", "3:a"], [entry(message(one, "c"))])
+    assert one.complete
+    assert all(one.client_ids.may_have(sender, client_id) for sender, client_id in ((2, "a"), (2, "c"), (3, "a")))
+    assert not one.client_ids.may_have(3, "c")
+    assert (kept.has_room(1), kept.has_room(2)) == (True, False)
+
+
+def test_one_that_was_forgotten_learns_nothing() -> None:
+    kept = Kept(most_client_ids=5)
+    one = kept.add(known(1))
+    one.complete = False
+    kept.drop()
+    kept.learn(one, ["2:a"], ())
+    assert not one.complete
+    assert kept.has_room(5)
