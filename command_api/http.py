@@ -17,7 +17,7 @@ from starlette.routing import Match, Route
 
 from command_api.tokens import Identity, Tokens
 from infra.trace import bring
-from schemas.errors import ChatError, Code, invalid
+from schemas.errors import ChatError, Code, Failed, invalid
 from schemas.ids import MAX_ID
 from schemas.times import format_time
 from schemas.validation import MAX_BYTES, parse
@@ -42,11 +42,28 @@ def encoded(content: bytes, status: int = 200, headers: Mapping[str, str] | None
 
 async def body(request: Request, kind: type[T]) -> T:
     """Read the request's JSON body; ChatError when it is too large, of another type, or not what `kind` says."""
+    _check_media_type(request)
+    return parse(await _read(request), kind)
+
+
+async def optional_body(request: Request, kind: type[T]) -> T:
+    """Read a JSON body that may be left out, as `body` does; then `kind` has its defaults."""
+    read = await _read(request)
+    if not read:
+        return kind()
+    _check_media_type(request)
+    return parse(read, kind)
+
+
+def _check_media_type(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ChatError(
             Code.UNSUPPORTED_MEDIA_TYPE, "the body must be JSON", {"content-type": "must be application/json"}
         )
+
+
+async def _read(request: Request) -> bytes:
     read = bytearray()
     async for chunk in request.stream():
         read += chunk
@@ -54,7 +71,7 @@ async def body(request: Request, kind: type[T]) -> T:
             raise ChatError(
                 Code.PAYLOAD_TOO_LARGE, "the body is too large", {"body": f"must be at most {MAX_BYTES} bytes"}
             )
-    return parse(bytes(read), kind)
+    return bytes(read)
 
 
 def identify(request: Request, tokens: Tokens) -> Identity:
@@ -69,13 +86,20 @@ def identify(request: Request, tokens: Tokens) -> Identity:
     return tokens.check(token.strip())
 
 
-def acting(request: Request, identity: Identity) -> int:
-    """Return the user for whom the request is: the token's, or for a back end the one named by `user_id`."""
-    named = request.query_params.get("user_id")
-    user_id = identity.user_id if named is None else number(named, "user_id")
-    if user_id == 0:
-        raise invalid("user_id", "is required: the token is no user's")
-    identity.require(user_id)
+def acting(request: Request, identity: Identity, in_body: int | None = None) -> int:
+    """Return the user for whom the request is: the token's, or for a back end the one named by `user_id`.
+
+    It may be in the query and in the body, and is the token's user there too, unless a back end asks.
+    """
+    named = {number(text, "user_id") for text in request.query_params.getlist("user_id")}
+    if in_body is not None:
+        named.add(in_body)
+    for user_id in named or (identity.user_id,):
+        if user_id == 0:
+            raise invalid("user_id", "is required: the token is no user's")
+        identity.require(user_id)
+    if len(named) > 1:
+        raise invalid("user_id", "is given more than once, and differs")
     return user_id
 
 
@@ -141,7 +165,7 @@ async def on_disconnect(_: Request, __: Exception) -> Response:
 async def on_exception(request: Request, error: Exception) -> Response:
     """Answer what nobody foresaw; the process goes on."""
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return failure(ChatError(Code.INTERNAL_ERROR, "something went wrong here"))
+    return failure(Failed())
 
 
 EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

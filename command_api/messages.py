@@ -15,7 +15,7 @@ from command_api.limits import Limits
 from command_api.loads import Loads
 from infra.edge import Edge
 from infra.memory import Entry
-from schemas.errors import ChatError, Code, Unavailable
+from schemas.errors import ChatError, Code, Failed, Unavailable
 from schemas.events import AsOf, MessageSent
 from schemas.judge import Verdict
 from schemas.requests import SendMessage
@@ -63,19 +63,20 @@ class Messages:
             request.conversation_id
         )
         known.member(request.user_id)
+        looked = self._tail.positions[known.partition]
         with known:
             earlier = await self._claims.find(known, request.user_id, request.client_id) if request.client_id else None
             if earlier is None and known.conversation.blocked:
                 await self._conversations.reach_end(known.partition)
             await self._ids.ready()
-            self._claim(known, trying, earlier)
+            self._claim(known, trying, earlier, looked)
 
-    def _claim(self, known: Known, trying: _Try, earlier: First | None) -> None:
-        """Append, or find what is there already; nothing waits between the look and the line."""
+    def _claim(self, known: Known, trying: _Try, earlier: First | None, looked: int) -> None:
+        """Append, or find what is there already; nothing waits between the last look and the line."""
         request = trying.request
         client_id = request.client_id or secrets.token_hex(12)
         claim = (request.conversation_id, request.user_id, client_id)
-        earlier = earlier or self._claims.recent(known, request.user_id, client_id)
+        earlier = earlier or self._claims.since(looked, known, request.user_id, client_id)
         if earlier is not None:
             trying.deliver(earlier.again(request))
         elif claim in self._under_way:
@@ -128,6 +129,9 @@ class Messages:
             await self._send(replace(trying, left=trying.left - 1))
         except ChatError as error:
             trying.deliver(error)
+        except Exception:
+            trying.deliver(Failed())
+            raise
 
     def _outcome(self, entry: Entry | None, request: SendMessage) -> Sent | ChatError:
         if entry is None:

@@ -8,19 +8,20 @@ from command_api.kept import Known
 from command_api.loads import Loads
 from infra.edge import Edge
 from infra.memory import Entry
-from schemas.errors import ChatError, Code, Unavailable, forbidden
+from schemas.errors import ChatError, Code, Failed, Unavailable, forbidden
 from schemas.events import MessageRead, MessageSent
-from schemas.ids import Position
+from schemas.ids import Partition, Position
 from schemas.times import Time
 
 
 class ReadMarked(NamedTuple):
-    """The message is read, since `read_at`; `position` is None when that was so already."""
+    """The message is read, since `read_at`; `position` is that of the record, None when that was so already."""
 
     conversation_id: int
     message_id: int
     seq: int
     read_at: Time
+    partition: Partition
     position: Position | None
 
 
@@ -29,6 +30,13 @@ class _Target(NamedTuple):
     conversation_id: int
     seq: int
     sender_id: int
+
+
+class _UnderWay(NamedTuple):
+    """A mark that is on its way to the log, and whoever asked for no more than it meanwhile."""
+
+    seq: int
+    others: list[tuple[_Target, Deliver[ReadMarked]]]
 
 
 class Reads:
@@ -41,6 +49,7 @@ class Reads:
         self._tail = edge.tail
         self._clock = edge.clock
         self._background = edge.background
+        self._under_way: dict[tuple[int, int], _UnderWay] = {}
 
     async def mark(
         self, user_id: int, message_id: int, deliver: Deliver[ReadMarked], *, origin: object | None = None
@@ -58,30 +67,61 @@ class Reads:
         if member.read_seq >= target.seq:
             deliver(await self._marked(known, user_id, target))
             return
+        under_way = self._under_way.get((target.conversation_id, user_id))
+        if under_way is not None and under_way.seq >= target.seq:
+            under_way.others.append((target, deliver))
+        else:
+            self._append(known, user_id, target, deliver, origin)
+
+    def _append(
+        self, known: Known, reader_id: int, target: _Target, deliver: Deliver[ReadMarked], origin: object | None
+    ) -> None:
+        member = known.member(reader_id)
         event = MessageRead(
-            message_id=message_id,
+            message_id=target.message_id,
             conversation_id=target.conversation_id,
-            reader_id=user_id,
+            reader_id=reader_id,
             sender_id=target.sender_id,
             up_to_seq=target.seq,
             read_at=self._clock.now_text(),
         )
+        who = (target.conversation_id, reader_id)
+        under_way = self._under_way[who] = _UnderWay(target.seq, [])
 
         def observed(entry: Entry | None) -> None:
-            known.pins -= 1
-            if entry is None:
-                deliver(Unavailable("the outcome is unknown"))
-            elif member.read_seq == target.seq and member.read_at == event.read_at:
-                deliver(ReadMarked(target.conversation_id, message_id, target.seq, event.read_at, entry.position))
+            self._end(known, who, under_way)
+            others = under_way.others
+            if entry is not None and member.read_seq == target.seq and member.read_at == event.read_at:
+                deliver(
+                    ReadMarked(
+                        target.conversation_id,
+                        target.message_id,
+                        target.seq,
+                        event.read_at,
+                        known.partition,
+                        entry.position,
+                    )
+                )
             else:
-                self._background.spawn(self._deliver_first(known, user_id, target, deliver), "the answer to a read")
+                others = [(target, deliver), *others]
+            for other, told in others:
+                if entry is None:
+                    told(Unavailable("the outcome is unknown"))
+                else:
+                    work = self._deliver_first(known, reader_id, other, told)
+                    self._background.spawn(work, "the answer to a read")
 
         known.pins += 1
         try:
             self._appender.append(event, observed, origin=origin)
         except BaseException:
-            known.pins -= 1
+            self._end(known, who, under_way)
             raise
+
+    def _end(self, known: Known, who: tuple[int, int], under_way: _UnderWay) -> None:
+        known.pins -= 1
+        if self._under_way.get(who) is under_way:
+            del self._under_way[who]
 
     async def _deliver_first(self, known: Known, reader_id: int, target: _Target, deliver: Deliver[ReadMarked]) -> None:
         """Answer for a read that another one overtook."""
@@ -89,6 +129,9 @@ class Reads:
             marked = await self._marked(known, reader_id, target)
         except ChatError as error:
             deliver(error)
+        except Exception:
+            deliver(Failed())
+            raise
         else:
             deliver(marked)
 
@@ -96,7 +139,7 @@ class Reads:
         """Tell of a message that was read already."""
         with known:
             read_at = await self._first_read(known, reader_id, target.seq)
-        return ReadMarked(target.conversation_id, target.message_id, target.seq, read_at, None)
+        return ReadMarked(target.conversation_id, target.message_id, target.seq, read_at, known.partition, None)
 
     async def _find(self, message_id: int) -> _Target:
         if (target := self._remembered(message_id)) is not None:

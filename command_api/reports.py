@@ -21,10 +21,11 @@ from schemas.topics import MODERATION
 
 
 class Reported(NamedTuple):
-    """A report that is in the log and counts; `entry` is None when it was there already."""
+    """A report that is in the log and counts; `entry` is its record, None when it was there already."""
 
     report_id: int
     reported_at: Time
+    partition: Partition
     entry: Entry | None
 
 
@@ -81,7 +82,7 @@ class Reports:
             self._limits.end(user_id)
         match entry.judgement.verdict:
             case Verdict.COUNTED:
-                return Reported(event.report_id, event.reported_at, entry)
+                return Reported(event.report_id, event.reported_at, partition, entry)
             case Verdict.DUPLICATE:
                 first = await self._first(partition, conversation_id, user_id, request)
                 if first is not None:
@@ -92,12 +93,12 @@ class Reports:
         self, partition: Partition, conversation_id: int, user_id: int, request: FileReport
     ) -> Reported | None:
         """Return the counted report with this client_id, as of the tail's position."""
-        stored = await self._loads.next_offset(partition)
+        client_id = request.client_id or ""
+        row, stored = await self._loads.report(partition.partition, conversation_id, user_id, client_id)
         await self._tail.reach({partition: stored})
-        row = await self._loads.report(conversation_id, user_id, request.client_id or "")
         if row is not None:
             said = (row["report_type"], row["reason"])
-            return _same(row["id"], write_time(row["reported_at"]), said, request)
+            return _same(partition, row["id"], write_time(row["reported_at"]), said, request)
         memory = self._tail.memories[partition]
         memory.check_covers(stored)
         for entry in memory.since(stored):
@@ -105,18 +106,20 @@ class Reports:
             if (
                 entry.counted
                 and isinstance(event, ReportFiled)
-                and (event.conversation_id, event.user_id, event.client_id)
-                == (conversation_id, user_id, request.client_id)
+                and (event.conversation_id, event.user_id, event.client_id) == (conversation_id, user_id, client_id)
             ):
-                return _same(event.report_id, event.reported_at, (event.report_type, event.reason), request)
+                said = (event.report_type, event.reason)
+                return _same(partition, event.report_id, event.reported_at, said, request)
         return None
 
 
-def _same(report_id: int, reported_at: Time, said: tuple[str, str], request: FileReport) -> Reported:
+def _same(
+    partition: Partition, report_id: int, reported_at: Time, said: tuple[str, str], request: FileReport
+) -> Reported:
     if said != (request.report_type, request.reason):
         raise ChatError(
             Code.CLIENT_ID_CONFLICT,
             "another report has this client_id",
             {"client_id": f"is used by report_{report_id}"},
         )
-    return Reported(report_id, reported_at, None)
+    return Reported(report_id, reported_at, partition, None)

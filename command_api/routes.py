@@ -9,13 +9,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from command_api.deliver import outcome
-from command_api.http import acting, answer, body, identify, path_id
+from command_api.http import acting, answer, body, identify, optional_body, path_id
 from command_api.listing import Listing
 from command_api.service import WriteSide
+from infra.memory import Entry
 from schemas.answers import BlockedConversation, FiledReport, MarkedRead, SentMessage, UnblockedConversation, User
 from schemas.errors import Code, invalid
-from schemas.ids import Position, write_position
-from schemas.requests import FileReport, OpenConversation, SendMessage, UpdateUser
+from schemas.ids import Partition, Position, write_position
+from schemas.requests import FileReport, OnBehalf, OpenConversation, SendMessage, UpdateUser
 from schemas.validation import check
 
 
@@ -42,59 +43,61 @@ class WriteRoutes:
         """`POST /chat/messages`."""
         identity = identify(request, self._write.tokens)
         asked = await body(request, SendMessage)
-        identity.require(asked.user_id)
+        acting(request, identity, asked.user_id)
         client_id = _client_id(request, asked.client_id)
         if client_id != asked.client_id:
             asked = check({**_fields(asked), "client_id": client_id}, SendMessage)
 
         sent = await outcome(partial(self._write.messages.send, asked))
         content = SentMessage(**{**asdict(sent), "position": str(sent.position)})
-        return answer(content, 201, {"Chat-Position": str(sent.position)})
+        return answer(content, 201, _position(sent.position))
 
     async def read(self, request: Request) -> Response:
         """`PUT /chat/messages/{id}/read`."""
-        user_id = acting(request, identify(request, self._write.tokens))
+        user_id = await self._acting(request)
         message_id = path_id(request, Code.MESSAGE_NOT_FOUND, "there is no such message")
         marked = await outcome(partial(self._write.reads.mark, user_id, message_id))
-        return answer(MarkedRead(success=True, read_at=marked.read_at), headers=_position(marked.position))
+        position = self._as_of(marked.partition) if marked.position is None else _position(marked.position)
+        return answer(MarkedRead(success=True, read_at=marked.read_at), headers=position)
 
     async def block(self, request: Request) -> Response:
         """`POST /chat/conversations/{id}/block`."""
-        user_id = acting(request, identify(request, self._write.tokens))
+        user_id = await self._acting(request)
         changed = await self._write.blocks.block(user_id, _conversation_id(request))
         return answer(BlockedConversation(success=True, blocked_at=changed.at), headers=_position(changed.position))
 
     async def unblock(self, request: Request) -> Response:
         """`DELETE /chat/conversations/{id}/block`."""
-        user_id = acting(request, identify(request, self._write.tokens))
+        user_id = await self._acting(request)
         changed = await self._write.blocks.unblock(user_id, _conversation_id(request))
         return answer(UnblockedConversation(success=True, unblocked_at=changed.at), headers=_position(changed.position))
 
     async def report(self, request: Request) -> Response:
         """`POST /chat/conversations/{id}/report`."""
-        user_id = acting(request, identify(request, self._write.tokens))
+        identity = identify(request, self._write.tokens)
         asked = await body(request, FileReport)
+        user_id = acting(request, identity, asked.user_id)
         client_id = _client_id(request, asked.client_id)
         if client_id != asked.client_id:
             asked = check({**_fields(asked), "client_id": client_id}, FileReport)
         reported = await self._write.reports.file(user_id, _conversation_id(request), asked)
         entry = reported.entry
-        headers = {} if entry is None else {"Chat-Position": write_position(entry.partition, entry.offset)}
+        position = self._as_of(reported.partition) if entry is None else _place(entry)
         content = FiledReport(success=True, report_id=f"report_{reported.report_id}", reported_at=reported.reported_at)
-        return answer(content, 201, headers)
+        return answer(content, 201, position)
 
     async def open(self, request: Request) -> Response:
         """`POST /chat/conversations`."""
         identity = identify(request, self._write.tokens)
         asked = await body(request, OpenConversation)
-        if not identity.service:
-            if not self._write.edge.settings.open_by_users:
-                identity.require_service()
-            identity.require(asked.user_id)
+        if not identity.service and not self._write.edge.settings.open_by_users:
+            identity.require_service()
+        acting(request, identity, asked.user_id)
         opened = await self._write.openings.open(asked)
         known = opened.known
         if opened.entry is None:
-            return answer(await self._listing.found(known.conversation.id, known.partition, asked.user_id))
+            there = await self._listing.found(known.conversation.id, known.partition, asked.user_id)
+            return answer(there, headers=self._as_of(known.partition))
         content = await self._listing.opened(known.conversation, asked.user_id)
         return answer(content, 201, _position(opened.entry.position))
 
@@ -106,8 +109,17 @@ class WriteRoutes:
         entry = await self._write.users.update(user_id, asked)
         return answer(
             User(user_id=user_id, name=asked.name, photo=asked.photo),
-            headers={"Chat-Position": write_position(entry.partition, entry.offset)},
+            headers=_place(entry),
         )
+
+    async def _acting(self, request: Request) -> int:
+        """Return the user for whom a command is that needs no body."""
+        identity = identify(request, self._write.tokens)
+        return acting(request, identity, (await optional_body(request, OnBehalf)).user_id)
+
+    def _as_of(self, partition: Partition) -> dict[str, str]:
+        """Return a position that has all that was answered, where nothing was written for it."""
+        return {"Chat-Position": write_position(partition, self._write.edge.tail.positions[partition] - 1)}
 
 
 def _conversation_id(request: Request) -> int:
@@ -128,5 +140,9 @@ def _fields(asked: Any) -> dict[str, Any]:
     return {name: getattr(asked, name) for name in asked.__struct_fields__}
 
 
-def _position(position: Position | None) -> dict[str, str]:
-    return {} if position is None else {"Chat-Position": str(position)}
+def _position(position: Position) -> dict[str, str]:
+    return {"Chat-Position": str(position)}
+
+
+def _place(entry: Entry) -> dict[str, str]:
+    return {"Chat-Position": write_position(entry.partition, entry.offset)}

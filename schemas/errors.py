@@ -85,6 +85,13 @@ class Unavailable(ChatError):
         super().__init__(Code.SERVICE_UNAVAILABLE, error, retry_after=retry_after)
 
 
+class Failed(ChatError):
+    """What nobody foresaw; the log of this process has it."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.INTERNAL_ERROR, "something went wrong here")
+
+
 def invalid(field: str, wrong: str) -> ChatError:
     """Return the error for a request whose one field is wrong."""
     return ChatError(Code.VALIDATION_ERROR, f"{field}: {wrong}", {field: wrong})

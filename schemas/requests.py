@@ -46,9 +46,16 @@ class SendMessage(Struct, frozen=True, kw_only=True):
     client_id: ClientId | None = None
 
 
-class FileReport(Struct, frozen=True, kw_only=True):
-    """`POST /chat/conversations/{id}/report`."""
+class OnBehalf(Struct, frozen=True, kw_only=True):
+    """The body that a command may have which needs none: a back end says for whom it asks."""
 
+    user_id: Id | None = None
+
+
+class FileReport(Struct, frozen=True, kw_only=True):
+    """`POST /chat/conversations/{id}/report`; a back end says by `user_id` for whom it asks."""
+
+    user_id: Id | None = None
     report_type: ReportType
     reason: Reason
     client_id: ClientId | None = None

@@ -4,6 +4,7 @@ Frames of one socket are handled one after the other, each until its record is i
 appended in the order they came. Outcomes come later, in the order of the log.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -16,7 +17,7 @@ from gateway.presence.admission import Admission
 from gateway.sockets.session import Session
 from infra.memory import Entry
 from schemas import frames, requests
-from schemas.errors import ChatError, Code, forbidden, invalid
+from schemas.errors import ChatError, Code, Failed, forbidden, invalid
 from schemas.events import Typing
 from schemas.requests import FRAME_TYPES, ClientFrame, SendMessage
 from schemas.times import format_time
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 TYPING_SECONDS = 2.0
 """One `typing` for each conversation in this time goes out, the others are dropped."""
+
+SHOW_SECONDS = 1.0
+"""One `online` or `offline` of each socket in this time goes out; of several the last."""
 
 _TYPES = ", ".join(FRAME_TYPES)
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
@@ -38,6 +42,9 @@ class Client(Protocol):
     user_id: int
     socket_id: int
     visible: bool
+    shown_at: float
+    to_be_shown: bool
+    ended: bool
     expires_at: float
     typed: dict[int, float]
 
@@ -61,8 +68,7 @@ class Commands:
             client.session.tell(error_frame(error, _text(given, "client_id"), _text(given, "ref")))
         except Exception as error:
             log.exception("a frame of type %s failed", given.get("type"), exc_info=error)
-            failed = ChatError(Code.INTERNAL_ERROR, "something went wrong here")
-            client.session.tell(error_frame(failed, _text(given, "client_id"), _text(given, "ref")))
+            client.session.tell(error_frame(Failed(), _text(given, "client_id"), _text(given, "ref")))
 
     async def _run(self, client: Client, frame: ClientFrame) -> None:
         match frame:
@@ -155,8 +161,21 @@ class Commands:
         self._write.edge.appender.append(event, _whatever)
 
     def _show(self, client: Client, *, visible: bool) -> None:
-        if client.visible is not visible:
-            client.visible = visible
+        if client.visible is visible:
+            return
+        client.visible = visible
+        loop = asyncio.get_running_loop()
+        again_at = client.shown_at + SHOW_SECONDS
+        if loop.time() >= again_at:
+            self._tell_visible(client)
+        elif not client.to_be_shown:
+            client.to_be_shown = True
+            loop.call_at(again_at, self._tell_visible, client)
+
+    def _tell_visible(self, client: Client) -> None:
+        client.to_be_shown = False
+        if not client.ended:
+            client.shown_at = asyncio.get_running_loop().time()
             self._admission.restate(client)
 
     def _prolong(self, client: Client, frame: requests.AuthFrame) -> None:

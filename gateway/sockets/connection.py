@@ -6,6 +6,7 @@ in wire.py.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from itertools import count
@@ -54,7 +55,8 @@ class Writer:
 class Connection:
     """A socket from its admission to its end. `expires_at`: of its token, in seconds since the epoch.
 
-    `visible`: its user wants to be shown as online. `typed`: the conversations lately typed in, and when.
+    `visible`: its user wants to be shown as online; `shown_at`: when that last went out, by the loop's time, and
+    `to_be_shown`: it will again. `typed`: the conversations lately typed in, and when.
     """
 
     __slots__ = (
@@ -63,7 +65,9 @@ class Connection:
         "ended",
         "expires_at",
         "session",
+        "shown_at",
         "socket_id",
+        "to_be_shown",
         "turn",
         "typed",
         "user_id",
@@ -79,6 +83,8 @@ class Connection:
         self.socket_id = socket_id
         self.expires_at = expires_at
         self.visible = True
+        self.shown_at = -math.inf
+        self.to_be_shown = False
         self.typed: dict[int, float] = {}
         self.turn = 0
         self.beats = 0

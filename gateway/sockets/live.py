@@ -28,7 +28,7 @@ from gateway.sockets.heartbeats import SECONDS, Heartbeats
 from gateway.sockets.hub import Hub
 from gateway.sockets.wire import GOING_AWAY, Wire
 from infra.tail import Stage
-from schemas.errors import ChatError, Code
+from schemas.errors import ChatError, Code, Failed
 from schemas.events import (
     CONVERSATION_EVENTS,
     PRESENCE_EVENTS,
@@ -171,7 +171,7 @@ class Live:
             connection.end(connecting.close_code(error), error)
         except Exception as error:
             log.exception("a socket failed", exc_info=error)
-            connection.end(1011, ChatError(Code.INTERNAL_ERROR, "something went wrong here"))
+            connection.end(1011, Failed())
         finally:
             self._gone(connection)
 

@@ -20,7 +20,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path; `{id}` in a path is an id.
 
     `answers`: the body of each status; None is a document of its own. `acts_for`: a back end says for whom by the
-    query's `user_id`. `keyed`: takes `Idempotency-Key`. `told`: its answer carries `Chat-Position`.
+    query's `user_id`, or by the body's. `keyed`: takes `Idempotency-Key`. `told`: its answer carries `Chat-Position`.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -75,8 +75,9 @@ WRITES = (
         summary="Mark a message as read, and all earlier ones of its sender",
         description="By its recipient only. Again: the time it was first read.",
         tag="writing",
+        body=requests.OnBehalf,
         answers={HTTPStatus.OK: answers.MarkedRead},
-        errors=(Code.VALIDATION_ERROR, *OF_TOKEN, Code.MESSAGE_NOT_FOUND),
+        errors=(*OF_BODY, *OF_TOKEN, Code.MESSAGE_NOT_FOUND),
         acts_for=True,
         told=True,
     ),
@@ -102,8 +103,9 @@ WRITES = (
         summary="Block a conversation",
         description="Either side's block stops both. Again: the time it was first blocked.",
         tag="writing",
+        body=requests.OnBehalf,
         answers={HTTPStatus.OK: answers.BlockedConversation},
-        errors=(Code.VALIDATION_ERROR, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
+        errors=(*OF_BODY, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
         acts_for=True,
         told=True,
     ),
@@ -114,8 +116,9 @@ WRITES = (
         summary="Take one's own block back",
         description="The other's block stays. Again: the time it was taken back.",
         tag="writing",
+        body=requests.OnBehalf,
         answers={HTTPStatus.OK: answers.UnblockedConversation},
-        errors=(Code.VALIDATION_ERROR, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
+        errors=(*OF_BODY, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
         acts_for=True,
         told=True,
     ),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from schemas.validation import MAX_BYTES
 from tests.support.clients import Client, clients, new_user
 from tests.support.system import System
 
@@ -136,8 +137,29 @@ async def test_what_belongs_to_others_is_forbidden(place: Place) -> None:
         await eve.http.post(
             "/chat/messages", json={"conversation_id": conversation, "user_id": place.alice.user, "content": "x"}
         ),
+        await eve.http.post(f"{path}/block", json={"user_id": place.alice.user}),
+        await eve.http.request("DELETE", f"{path}/block", json={"user_id": place.alice.user}),
+        await eve.http.put(f"/chat/messages/{place.message}/read", json={"user_id": place.bert.user}),
+        await eve.http.post(f"{path}/report", json={**report, "user_id": place.alice.user}),
+        await place.alice.http.post(
+            "/chat/messages",
+            params={"user_id": eve.user},
+            json={"conversation_id": conversation, "user_id": place.alice.user, "content": "x"},
+        ),
     ):
         expect(response, 403, "FORBIDDEN", "user_id")
+
+
+async def test_the_body_of_a_command_that_needs_none(system: System, place: Place) -> None:
+    path = f"/chat/conversations/{place.conversation}/block"
+    expect(await place.alice.http.post(path, json={"user_id": 0}), 400, "VALIDATION_ERROR", "user_id")
+    expect(await place.alice.http.post(path, content=b"{"), 415, "UNSUPPORTED_MEDIA_TYPE", "content-type")
+    expect(await place.alice.http.post(path, content=b"x" * (MAX_BYTES + 1)), 413, "PAYLOAD_TOO_LARGE", "body")
+    service = {"Authorization": f"Bearer {system.token(1, service=True)}"}
+    differs = await place.alice.http.post(
+        path, params={"user_id": place.eve.user}, json={"user_id": place.alice.user}, headers=service
+    )
+    expect(differs, 400, "VALIDATION_ERROR", "user_id")
 
 
 @pytest.mark.parametrize("unknown", [str(UNKNOWN), "0", "-1", "x", "1.5", str(2**53), "9" * 300, "%00"])

@@ -1,7 +1,14 @@
 """Two users meet, talk, read, block, make up and report, over HTTP and sockets of a really started system."""
 
+from httpx import Response
+
 from tests.support.clients import clients, new_user
 from tests.support.system import System
+
+
+def offset(answer: Response) -> int:
+    """Return how far a write's answer says the log was: the same conversation is in the same partition."""
+    return int(answer.headers["Chat-Position"].partition(":")[2])
 
 
 async def test_two_users_talk_over_http(system: System) -> None:
@@ -13,6 +20,7 @@ async def test_two_users_talk_over_http(system: System) -> None:
         conversation = opened.json()["id"]
         again = await back_end.http.post("/chat/conversations", json={"user_id": bob, "other_user_id": ada})
         assert (again.status_code, again.json()["id"], again.json()["user_id"]) == (200, conversation, bob)
+        assert offset(again) >= offset(opened)
 
         first = await alice.sent(conversation, "Hello, Bob")
         second = await bert.sent(conversation, "Hello, Ada", client_id="mine")
@@ -37,6 +45,7 @@ async def test_two_users_talk_over_http(system: System) -> None:
         assert read.json()["success"]
         again = await bert.http.put(f"/chat/messages/{first['message_id']}/read")
         assert again.json() == read.json()
+        assert offset(again) >= offset(read)
         assert (await bert.list())["conversations"][0]["unread_count"] == 0
         history = await alice.history(conversation)
         assert [(one["id"], one["read_at"]) for one in history["messages"]] == [
@@ -145,5 +154,6 @@ async def test_a_report_is_filed_once_for_each_key(system: System) -> None:
         assert filed.json()["report_id"].startswith("report_")
         again = await alice.http.post(path, json=report, headers={"Idempotency-Key": "k"})
         assert again.json() == filed.json()
+        assert offset(again) >= offset(filed)
         other = await alice.http.post(path, json={**report, "reason": "else"}, headers={"Idempotency-Key": "k"})
         assert (other.status_code, other.json()["code"]) == (409, "CLIENT_ID_CONFLICT")

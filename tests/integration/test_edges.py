@@ -16,8 +16,9 @@ from infra.settings import Settings
 from infra.tail import Stage
 from schemas.errors import ChatError, Code, Unavailable
 from schemas.events import ConversationBlocked, MessageSent
-from schemas.ids import BLOCK_SIZE
+from schemas.ids import BLOCK_SIZE, Partition
 from schemas.requests import FileReport, OpenConversation
+from schemas.topics import CONVERSATIONS
 from tests.support.write_sides import open_conversation, send, serving_tables, worker, write_side
 
 ROUNDS = 30
@@ -173,6 +174,22 @@ async def test_reads_of_one_message_in_the_same_instant_on_two_edges_are_told_th
             told = [answer.read_at for answer in marked if answer.message_id == one.message_id]
             again = [await outcome(partial(side.reads.mark, 10, one.message_id)) for side in sides]
             assert {*told, *(answer.read_at for answer in again)} == {told[0]}
+
+
+async def test_many_reads_of_one_message_at_once_are_one_record(sides: tuple[WriteSide, WriteSide]) -> None:
+    conversation = await open_conversation(sides[0], 19, 20)
+    earlier = await send(sides[0], conversation, 19, "earlier")
+    message = await send(sides[0], conversation, 19, "read at once")
+    positions = sides[0].edge.tail.positions
+    partition = Partition(CONVERSATIONS, message.position.partition)
+    before = positions[partition]
+    mark = sides[0].reads.mark
+    marked = await asyncio.gather(
+        *(outcome(partial(mark, 20, one.message_id)) for one in [message, *[earlier, message] * 50])
+    )
+    assert len({answer.read_at for answer in marked}) == 1
+    assert {answer.message_id for answer in marked} == {earlier.message_id, message.message_id}
+    assert positions[partition] == before + 1
 
 
 async def test_an_edge_that_starts_later_knows_what_was_sent_before(

@@ -1,6 +1,8 @@
 """Client frames: each is run, answered, or refused with its error; the socket goes on."""
 
+import asyncio
 import json
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,13 +10,17 @@ import pytest
 
 from command_api.claims import Sent
 from command_api.reads import ReadMarked
+from gateway.sockets import commands
 from gateway.sockets.commands import Commands
 from gateway.sockets.session import Session
 from schemas.conversation import Conversation, Member
 from schemas.errors import ChatError, Code, Unavailable, forbidden
 from schemas.events import Typing
-from schemas.ids import Position
+from schemas.ids import Partition, Position
+from schemas.topics import CONVERSATIONS
 from tests.support.live_parts import TIME, Clock, Log, frames_of
+
+PARTITION = Partition(CONVERSATIONS, 0)
 
 
 class Client:
@@ -23,6 +29,9 @@ class Client:
         self.user_id = 1
         self.socket_id = 7
         self.visible = True
+        self.shown_at = -math.inf
+        self.to_be_shown = False
+        self.ended = False
         self.expires_at = 100.0
         self.typed: dict[int, float] = {}
 
@@ -130,7 +139,7 @@ async def test_a_message_that_is_refused_is_told_so(world: World, late: bool) ->
 
 
 async def test_a_read_is_answered_with_where_it_stands(world: World) -> None:
-    world.write_side.outcome = ReadMarked(5, 9, 3, TIME, Position(0, 4))
+    world.write_side.outcome = ReadMarked(5, 9, 3, TIME, PARTITION, Position(0, 4))
     expected = {
         "type": "read",
         "message_id": 9,
@@ -146,7 +155,7 @@ async def test_a_read_is_answered_with_where_it_stands(world: World) -> None:
 
 
 async def test_a_read_that_changed_nothing_has_no_position(world: World) -> None:
-    world.write_side.outcome = ReadMarked(5, 9, 3, TIME, None)
+    world.write_side.outcome = ReadMarked(5, 9, 3, TIME, PARTITION, None)
     (told,) = await world.says({"type": "read", "message_id": 9})
     assert "position" not in told
 
@@ -193,9 +202,26 @@ async def test_nobody_types_in_the_conversation_of_others(world: World) -> None:
 
 
 async def test_who_hides_is_stated_once(world: World) -> None:
-    for kind in ("offline", "offline", "online"):
-        assert await world.says({"type": kind}) == []
+    for _ in range(2):
+        assert await world.says({"type": "offline"}) == []
+    assert world.admission.shown == [False]
+
+
+async def test_of_many_changes_in_a_moment_the_first_and_the_last_are_stated(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "SHOW_SECONDS", 0.05)
+    for _ in range(20):
+        assert await world.says({"type": "offline"}) == []
+        assert await world.says({"type": "online"}) == []
+    assert world.admission.shown == [False]
+    await asyncio.sleep(0.15)
     assert world.admission.shown == [False, True]
+    assert await world.says({"type": "offline"}) == []
+    assert await world.says({"type": "online"}) == []
+    world.client.ended = True
+    await asyncio.sleep(0.15)
+    assert world.admission.shown == [False, True, False]
 
 
 async def test_a_ping_gets_its_pong(world: World) -> None:
