@@ -126,11 +126,11 @@ class TypingFrame(Frame, frozen=True, kw_only=True, tag="typing"):
 
 
 class OnlineFrame(Frame, frozen=True, kw_only=True, tag="online"):
-    """Be shown as online."""
+    """Be shown as online. Of several changes in a second the first and the last are told."""
 
 
 class OfflineFrame(Frame, frozen=True, kw_only=True, tag="offline"):
-    """Be shown as offline, without closing."""
+    """Be shown as offline, without closing. Of several changes in a second the first and the last are told."""
 
 
 class PingFrame(Frame, frozen=True, kw_only=True, tag="ping"):
