@@ -95,10 +95,10 @@ async def _greet(settings: Settings, system: System, *, for_programs: bool) -> N
 
 def _break_off_when_told() -> None:
     """Have SIGTERM and a terminal that is closed act as Ctrl-C does, while there is nothing yet to stop in order."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Ignored, as nohup has it, it stays so.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's `&` has the first one ignored
+        signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def _told_to_stop() -> asyncio.Event:

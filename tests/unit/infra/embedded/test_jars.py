@@ -80,8 +80,12 @@ def test_an_interruption_waits_for_no_jar(maven: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(jars, "locked_jars", lambda: tuple(Jar("org.example", str(n), "1.0", "") for n in range(100)))
     monkeypatch.setattr(jars, "_fetch", fetch)
-    with pytest.raises(KeyboardInterrupt):
-        class_path(silent)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, nothing comes of it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            class_path(silent)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert fetched == []
     going_on.set()
     for thread in threading.enumerate():
