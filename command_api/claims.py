@@ -62,9 +62,10 @@ class Claims:
 
         Unavailable when it may be among what the tail has forgotten and the read tables do not have yet.
         """
-        if known.complete and not known.client_ids.may_have(sender_id, client_id):
+        may_be_used = known.client_ids.may_have(sender_id, client_id)
+        if known.complete and not may_be_used:
             return None
-        if (recent := self._recent(known, sender_id, client_id)) is not None:
+        if may_be_used and (recent := self._recent(known, sender_id, client_id)) is not None:
             return recent
         number = known.partition.partition
         row, stored = await self._loads.claimed(number, known.conversation.id, sender_id, client_id)
@@ -90,8 +91,6 @@ class Claims:
         return found
 
     def _recent(self, known: Known, sender_id: int, client_id: str) -> First | None:
-        if not known.client_ids.may_have(sender_id, client_id):
-            return None
         return _among(self._tail.memories[known.partition].of_key(known.conversation.key), sender_id, client_id)
 
     def _unstored(self, known: Known, stored: int, sender_id: int, client_id: str) -> First | None:

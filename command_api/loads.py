@@ -13,7 +13,7 @@ from schemas.times import Time, write_time
 from schemas.topics import CONVERSATIONS
 
 MOST_CLIENT_IDS = 2_000
-"""Conversations with more messages are loaded without their client_ids (claims.py asks for them)."""
+"""Conversations with more messages are loaded without their client_ids, which come later (conversations.py)."""
 
 _USED = "ARRAY(SELECT m.sender_id || ':' || m.client_id FROM {schema}.messages m WHERE m.conversation_id = c.id)"
 _ROW = "SELECT c.*, p.next_offset, CASE WHEN c.last_seq <= $2 THEN " + _USED + " END AS client_ids"
@@ -79,7 +79,7 @@ class Loads:
     async def pair(self, partition: int, lower: int, higher: int) -> tuple[Loaded | None, int]:
         """Load by the two users, in order, as of their partition's stored position, which comes along."""
         row = await self._tables.fetchrow(_BY_PAIR, lower, MOST_CLIENT_IDS, higher, partition)
-        return _loaded(row), (row["next_offset"] if row else 0)
+        return _loaded(row), _stored(row)
 
     async def claimed(self, partition: int, conversation_id: int, sender_id: int, client_id: str) -> tuple[Any, int]:
         """Return the message that has this client_id, or None, as of the stored position, which comes along.
@@ -87,12 +87,12 @@ class Loads:
         Its columns: id, content, content_type, created_at, seq, record_offset.
         """
         row = await self._tables.fetchrow(_CLAIMED, partition, conversation_id, sender_id, client_id)
-        return (row if row and row["id"] else None), (row["next_offset"] if row else 0)
+        return (row if row and row["id"] else None), _stored(row)
 
     async def client_ids(self, conversation_id: int) -> tuple[list[str], int]:
         """Return all client_ids that were used, each as "sender:client_id", as of the stored position."""
         row = await self._tables.fetchrow(_CLIENT_IDS, conversation_id)
-        return (row["client_ids"], row["next_offset"]) if row else ([], 0)
+        return (row["client_ids"] if row else []), _stored(row)
 
     async def message(self, message_id: int) -> Any | None:
         """Return where a message is: conversation_id, seq, sender_id."""
@@ -103,7 +103,7 @@ class Loads:
     ) -> tuple[Time | None, int]:
         """Return when the reader's watermark first reached `seq`, as of the stored position, which comes along."""
         row = await self._tables.fetchrow(_FIRST_READ, partition, conversation_id, reader_id, seq)
-        return (write_time(row["read_at"]) if row and row["read_at"] else None), (row["next_offset"] if row else 0)
+        return (write_time(row["read_at"]) if row and row["read_at"] else None), _stored(row)
 
     async def report(
         self, partition: int, conversation_id: int, user_id: int, client_id: str
@@ -113,7 +113,12 @@ class Loads:
         Its columns: id, reported_at, report_type, reason.
         """
         row = await self._tables.fetchrow(_REPORT, partition, conversation_id, user_id, client_id)
-        return (row if row and row["id"] else None), (row["next_offset"] if row else 0)
+        return (row if row and row["id"] else None), _stored(row)
+
+
+def _stored(row: Any | None) -> int:
+    """Return the stored position that comes along with a row; there is none of a partition without records."""
+    return row["next_offset"] if row else 0
 
 
 def _loaded(row: Any | None) -> Loaded | None:

@@ -3,6 +3,7 @@
 Every time that goes into an event and every sliding limit comes from here, so a wrong wall clock changes nothing.
 """
 
+import math
 import time
 
 from schemas.times import Time, format_time
@@ -18,8 +19,7 @@ class BrokerClock:
     """
 
     def __init__(self) -> None:
-        self._ahead: float | None = None
-        self._ahead_before: float | None = None
+        self._ahead = self._ahead_before = -math.inf
         self._measured_from = 0.0
         self._written: tuple[int, Time] = (0, format_time(0))
 
@@ -29,14 +29,14 @@ class BrokerClock:
         ahead = timestamp - now
         if now - self._measured_from >= MEASURE_MS:
             self._ahead, self._ahead_before, self._measured_from = ahead, self._ahead, now
-        elif self._ahead is None or ahead > self._ahead:
-            self._ahead = ahead
+        else:
+            self._ahead = max(ahead, self._ahead)
 
     def now(self) -> int:
         """Return the broker's time; RuntimeError before the first record was read."""
-        if self._ahead is None:
+        ahead = max(self._ahead, self._ahead_before)
+        if ahead == -math.inf:
             raise RuntimeError("the broker's time is not known before a record was read")
-        ahead = self._ahead if self._ahead_before is None else max(self._ahead, self._ahead_before)
         return int(time.monotonic() * 1_000 + ahead)
 
     def now_text(self) -> Time:

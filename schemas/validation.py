@@ -19,11 +19,13 @@ from schemas.errors import ChatError, Code, invalid
 MAX_BYTES = 64 * 1024
 """The largest body or frame, in bytes."""
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+"""Half of a character: JSON can write one alone, UTF-8 cannot, so no answer can repeat it."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 _DIGITS = re.compile(r"\A-?[0-9]{1,40}\Z")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _PATH = re.compile(r" - at `\$\.?([^`]*)`\Z")
 
 
@@ -72,10 +74,9 @@ def _explain(message: str, kind: type[msgspec.Struct]) -> ChatError:
 def _no_text(value: Mapping[str, Any], kind: type[msgspec.Struct]) -> ChatError:
     """Name a lone surrogate that msgspec does not get past: in a key, or in what has to be one of some texts."""
     for name, given in value.items():
-        if _SURROGATE.search(name):
-            shown = ascii(name)[1:-1]
-            return ChatError(Code.MALFORMED_JSON, "a key is no text", {shown: "must have no lone surrogates"})
-        if isinstance(given, str) and _SURROGATE.search(given) and name in _rules(kind):
+        if SURROGATE.search(name):
+            return ChatError(Code.MALFORMED_JSON, "a key is no text", {_shown(name): "must have no lone surrogates"})
+        if isinstance(given, str) and SURROGATE.search(given) and name in _rules(kind):
             return invalid(name, _rules(kind)[name])
     return invalid("body", "must have no lone surrogates")
 
@@ -97,9 +98,14 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
-        twice = ascii(name)[1:-1]  # which may hold what an answer cannot: a lone surrogate
+        twice = _shown(name)
         raise ChatError(Code.MALFORMED_JSON, f"duplicate key '{twice}'", {twice: "is given more than once"})
     return found
+
+
+def _shown(key: str) -> str:
+    """Return a key as an answer can repeat it, whatever is in it."""
+    return ascii(key)[1:-1]
 
 
 def _no_constant(name: str) -> Never:

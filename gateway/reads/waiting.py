@@ -36,9 +36,9 @@ class Waiting:
         ChatError VALIDATION_ERROR for a `Chat-After` that is none, Unavailable when there are no tables to wait for.
         """
         named = self._named(request)
-        # What this edge gives again (caches.py) is as new as its tail, which may be behind what a client names.
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
+        # What this edge gives again (caches.py) is as new as its tail, which may be behind what a client names.
         heard = await self._edge.tail.passed(named, PATIENCE_SECONDS)
         positions = _later(self._concerning(user_id), named)
         if profiles:

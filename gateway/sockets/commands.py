@@ -6,7 +6,6 @@ appended in the order they came. Outcomes come later, in the order of the log.
 
 import asyncio
 import logging
-import re
 import time
 from typing import Any, Protocol, assert_never
 
@@ -21,7 +20,7 @@ from schemas.errors import ChatError, Code, Failed, forbidden, invalid
 from schemas.events import Typing
 from schemas.requests import FRAME_TYPES, ClientFrame, SendMessage
 from schemas.times import format_time
-from schemas.validation import check, decode_object
+from schemas.validation import SURROGATE, check, decode_object
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ SHOW_SECONDS = 1.0
 """One `online` or `offline` of each socket in this time goes out; of several the last."""
 
 _TYPES = ", ".join(FRAME_TYPES)
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 class Client(Protocol):
@@ -210,7 +208,7 @@ def _frame(given: dict[str, Any]) -> ClientFrame:
 def _text(given: dict[str, Any], name: str) -> str | None:
     """Return what a frame named itself by, if it can be repeated."""
     value = given.get(name)
-    return value if isinstance(value, str) and len(value) <= 200 and not _SURROGATES.search(value) else None
+    return value if isinstance(value, str) and len(value) <= 200 and not SURROGATE.search(value) else None
 
 
 def _whatever(_: Entry | None) -> None:

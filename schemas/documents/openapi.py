@@ -11,7 +11,6 @@ from schemas.answers import Failure
 from schemas.documents.operations import BY_ANYBODY, OPERATIONS, Operation
 from schemas.documents.types import ref, schemas_of
 from schemas.errors import STATUS, Code
-from schemas.requests import OnBehalf
 
 VERSION = "1.0.0"
 """Of the contract, not of the program."""
@@ -98,9 +97,8 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.description:
         described["description"] = operation.description
     if operation.body is not None:
-        required = operation.body is not OnBehalf
         described["requestBody"] = {
-            "required": required,
+            "required": operation.needs_body,
             "content": {"application/json": {"schema": ref(operation.body)}},
         }
     return described

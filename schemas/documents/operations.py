@@ -19,8 +19,9 @@ OF_TOKEN = (Code.UNAUTHORIZED, Code.TOKEN_EXPIRED, Code.FORBIDDEN)
 class Operation(Struct, frozen=True, kw_only=True):
     """One method of one path; `{id}` in a path is an id.
 
-    `answers`: the body of each status; None is a document of its own. `acts_for`: a back end says for whom by the
-    query's `user_id`, or by the body's. `keyed`: takes `Idempotency-Key`. `told`: its answer carries `Chat-Position`.
+    `answers`: the body of each status; None is a document of its own. `needs_body`: a body may not be left out.
+    `acts_for`: a back end says for whom by the query's `user_id`, or by the body's. `keyed`: takes `Idempotency-Key`.
+    `told`: its answer carries `Chat-Position`.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -32,6 +33,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     description: str = ""
     query: type[Struct] | None = None
     body: type[Struct] | None = None
+    needs_body: bool = True
     errors: tuple[Code, ...] = ()
     token: bool = True
     acts_for: bool = False
@@ -76,6 +78,7 @@ WRITES = (
         description="By its recipient only. Again: the time it was first read.",
         tag="writing",
         body=requests.OnBehalf,
+        needs_body=False,
         answers={HTTPStatus.OK: answers.MarkedRead},
         errors=(*OF_BODY, *OF_TOKEN, Code.MESSAGE_NOT_FOUND),
         acts_for=True,
@@ -104,6 +107,7 @@ WRITES = (
         description="Either side's block stops both. Again: the time it was first blocked.",
         tag="writing",
         body=requests.OnBehalf,
+        needs_body=False,
         answers={HTTPStatus.OK: answers.BlockedConversation},
         errors=(*OF_BODY, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
         acts_for=True,
@@ -117,6 +121,7 @@ WRITES = (
         description="The other's block stays. Again: the time it was taken back.",
         tag="writing",
         body=requests.OnBehalf,
+        needs_body=False,
         answers={HTTPStatus.OK: answers.UnblockedConversation},
         errors=(*OF_BODY, *OF_TOKEN, Code.CONVERSATION_NOT_FOUND),
         acts_for=True,
