@@ -11,7 +11,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from infra.part import Progress, StartError
 LOCK = Path(__file__).with_name("kafka.lock.toml")
 AT_ONCE = 8
 TELL_EVERY = 10
+LOOK_SECONDS = 0.2
 STAGING = "fetching-"
 LEFT_SECONDS = 86_400
 """What was staged so long ago is nobody's any more: it was left behind by one that was killed."""
@@ -87,7 +88,10 @@ def _fetch_all(jars: list[Jar], directory: Path) -> Iterator[str]:
     pool = ThreadPoolExecutor(AT_ONCE)
     with tempfile.TemporaryDirectory(prefix=STAGING, dir=directory, ignore_cleanup_errors=True) as staging:
         try:
-            yield from pool.map(lambda jar: _fetch(jar, directory, Path(staging)), jars)
+            for fetching in [pool.submit(_fetch, jar, directory, Path(staging)) for jar in jars]:
+                while not wait([fetching], LOOK_SECONDS).done:
+                    pass  # an interruption that another thread gets wakes nobody
+                yield fetching.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
