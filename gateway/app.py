@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from command_api.http import EXCEPTION_HANDLERS, failure
 from gateway import documents
@@ -38,8 +37,11 @@ def create_app(settings: Settings) -> Starlette:
             await asyncio.gather(starting, return_exceptions=True)
             await service.stop()
 
-    app = Starlette(exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan, middleware=_cors(settings))
+    app = Starlette(exception_handlers=EXCEPTION_HANDLERS, lifespan=lifespan)
     app.router.redirect_slashes = False
+    if settings.allowed_origins:
+        # Around everything: as a `middleware` it would be inside of what answers 500, which a browser could not read.
+        app.middleware_stack = _cors(app.build_middleware_stack(), settings)
     return app
 
 
@@ -59,16 +61,12 @@ async def _not_ready(scope: Scope, receive: Receive, send: Send) -> None:
     await failure(Unavailable("this edge is starting"))(scope, receive, send)
 
 
-def _cors(settings: Settings) -> list[Middleware]:
-    if not settings.allowed_origins:
-        return []
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.allowed_origins,
-            allow_methods=("GET", "POST", "PUT", "DELETE"),
-            allow_headers=("authorization", "content-type", "idempotency-key", "chat-after", "traceparent"),
-            expose_headers=("chat-position", "chat-stale", "retry-after", "www-authenticate"),
-            max_age=3_600,
-        )
-    ]
+def _cors(app: ASGIApp, settings: Settings) -> ASGIApp:
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST", "PUT", "DELETE"),
+        allow_headers=("authorization", "content-type", "idempotency-key", "chat-after", "traceparent"),
+        expose_headers=("chat-position", "chat-stale", "retry-after", "www-authenticate"),
+        max_age=3_600,
+    )

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.app import create_app
 from infra.embedded.ports import free_ports
@@ -24,11 +27,17 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         "CHAT_ALLOWED_ORIGINS": ORIGIN,
     }
     app = create_app(load_settings(given, discover=False))
+    app.router.routes.append(Route("/broken", _fail))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
     ):
         yield client
+
+
+async def _fail(_: Request) -> Response:
+    raise ZeroDivisionError("a bug")
 
 
 async def test_the_process_is_alive(client: httpx.AsyncClient) -> None:
@@ -74,6 +83,15 @@ async def test_a_browser_from_an_allowed_origin_may_ask_with_a_token_and_read_ou
     response = await client.get("/healthz", headers={"origin": ORIGIN})
     assert response.headers["access-control-allow-origin"] == ORIGIN
     assert "chat-position" in response.headers["access-control-expose-headers"].lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [("/broken", (500, "INTERNAL_ERROR")), ("/nowhere", (503, "SERVICE_UNAVAILABLE"))]
+)
+async def test_a_browser_may_read_errors_too(client: httpx.AsyncClient, path: str, expected: tuple[int, str]) -> None:
+    response = await client.get(path, headers={"origin": ORIGIN})
+    assert (response.status_code, response.json()["code"]) == expected
+    assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
 async def test_another_origin_gets_no_permission(client: httpx.AsyncClient) -> None:
