@@ -27,10 +27,10 @@ class Known:
     """A conversation as of the tail's position, and the client_ids that were used in it.
 
     `complete`: all that were ever used are there; otherwise one that is missing has to be asked for. `asked`: how often
-    that was done.
+    that was done. `outdated`: the tables that it was loaded from are not the live ones any more.
     """
 
-    __slots__ = ("asked", "client_ids", "complete", "conversation", "partition", "pins")
+    __slots__ = ("asked", "client_ids", "complete", "conversation", "outdated", "partition", "pins")
 
     def __init__(
         self, conversation: Conversation, partition: Partition, client_ids: ClientIds, *, complete: bool
@@ -41,6 +41,7 @@ class Known:
         self.complete = complete
         self.asked = 0
         self.pins = 0
+        self.outdated = False
 
     def member(self, user_id: int) -> Member:
         """Return this user's side; ChatError FORBIDDEN for somebody who does not take part."""
@@ -81,14 +82,14 @@ class Kept:
 
     def of_id(self, conversation_id: int) -> Known | None:
         """Return a conversation that is about to be used."""
-        known = self._by_id.get(conversation_id)
+        known = self._usable(self._by_id.get(conversation_id))
         if known is not None:
             self._by_id.move_to_end(conversation_id)
         return known
 
     def of_key(self, key: str) -> Known | None:
         """Return the conversation of a pair."""
-        return self._by_key.get(key)
+        return self._usable(self._by_key.get(key))
 
     def add(self, known: Known) -> Known:
         """Keep one more, at the cost of those that were not used for longest; it takes the place of its namesakes."""
@@ -125,10 +126,17 @@ class Kept:
         self._client_ids += len(known.client_ids)
 
     def drop(self) -> None:
-        """Forget all but what commands are using."""
+        """Forget all, but what commands are using only when the last of them is done."""
         for known in list(self._by_id.values()):
-            if not known.pins:
-                self._forget(known)
+            known.outdated = True
+            self._usable(known)
+
+    def _usable(self, known: Known | None) -> Known | None:
+        """Return it, unless it is outdated and no command is using it: then it is forgotten."""
+        if known is None or not known.outdated or known.pins:
+            return known
+        self._forget(known)
+        return None
 
     def _make_room(self) -> None:
         """Forget what was not used for longest; one that fills the bound by itself goes too, and is loaded anew."""

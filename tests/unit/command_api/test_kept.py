@@ -54,6 +54,22 @@ def test_one_that_a_command_is_using_stays() -> None:
     assert kept.of_id(1) is None
 
 
+def test_one_that_outlived_its_tables_goes_when_the_last_command_is_done() -> None:
+    """Until then it takes what the tail brings, for that command's sake."""
+    kept = Kept(most_client_ids=1)
+    one = kept.add(known(1))
+    with one:
+        kept.drop()
+        with one:
+            assert kept.of_id(1) is one
+        assert kept.of_key("2:3") is one
+        kept.fold(one, message(one, "a"))
+        assert one.conversation.last_seq == 1
+    assert kept.of_key("2:3") is None
+    assert kept.of_id(1) is None
+    assert kept.has_room(1)
+
+
 def test_client_ids_count_however_few_the_conversations_are() -> None:
     kept = Kept(most=100, most_client_ids=5)
     kept.add(known(1, client_ids=3))
