@@ -62,11 +62,10 @@ class Conversations:
 
     async def get(self, conversation_id: int) -> Known:
         """Return a conversation; ChatError CONVERSATION_NOT_FOUND, or Unavailable when it cannot be known now."""
-        known = self.kept(conversation_id) or await self._load_once(
-            conversation_id, lambda: self._load(conversation_id)
-        )
-        if known is None:
-            raise ChatError(Code.CONVERSATION_NOT_FOUND, "there is no such conversation")
+        # What is loaded may be forgotten again, for another generation, before whoever asked for it has it.
+        while (known := self.kept(conversation_id)) is None:
+            if await self._load_once(conversation_id, lambda: self._load(conversation_id)) is None:
+                raise ChatError(Code.CONVERSATION_NOT_FOUND, "there is no such conversation")
         return known
 
     async def of_pair(self, user_id: int, other_user_id: int) -> Known | None:
@@ -98,9 +97,17 @@ class Conversations:
     async def _load_once(self, what: int | str, load: Callable[[], Awaitable[Known | None]]) -> Known | None:
         task = self._loading.get(what)
         if task is None:
-            task = self._loading[what] = asyncio.ensure_future(load())
+            task = self._loading[what] = asyncio.ensure_future(self._load_live(load))
             task.add_done_callback(lambda _: self._loading.pop(what))
         return await asyncio.shield(task)
+
+    async def _load_live(self, load: Callable[[], Awaitable[Known | None]]) -> Known | None:
+        """Load, and take note if another generation has become live meanwhile."""
+        schema = self._tables.live.schema
+        known = await load()
+        if known is not None and self._tables.live.schema != schema:
+            known.outdated = True
+        return known
 
     async def _load(self, conversation_id: int) -> Known | None:
         loaded = await self._loads.conversation(conversation_id)

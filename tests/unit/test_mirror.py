@@ -15,8 +15,8 @@ HELD_BY = {
         *("infra/commands/tail.py", "infra/commands/token.py", "infra/commands/topics.py"),
     ),
     "tests/integration/test_edges.py": (
-        *("command_api/claims.py", "command_api/conversations.py", "command_api/loads.py", "command_api/messages.py"),
-        *("command_api/openings.py", "command_api/reads.py", "command_api/service.py"),
+        *("command_api/claims.py", "command_api/loads.py", "command_api/messages.py", "command_api/openings.py"),
+        *("command_api/reads.py", "command_api/service.py"),
         *("infra/appender.py", "infra/edge.py", "infra/log_reader.py", "infra/log_start.py"),
     ),
     "tests/integration/test_edge_process.py": ("gateway/cli.py", "gateway/service.py"),

@@ -1,0 +1,71 @@
+"""Which tables a conversation in memory comes from; how it is kept up to date is held where real servers run."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from command_api.conversations import Conversations
+from command_api.loads import Loaded
+from infra.background import Background
+from infra.memory import Memory
+from schemas.conversation import Conversation, Member
+from tests.support.live_parts import PARTITION, TIME, settle
+
+
+class World:
+    """Two generations of the tables, a conversation that has another last_seq in each, and the tail."""
+
+    def __init__(self) -> None:
+        self.live = self.tables = self.tail = self
+        self.schema = "first"
+        self.appender = None
+        self.background = Background()
+        self.memories = {PARTITION: Memory(0, 10)}
+        self.reached = asyncio.Event()
+        self.read: Callable[[], object] = lambda: None
+        self.changed: list[Callable[[], None]] = []
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self.changed.append(changed)
+
+    def promote(self) -> None:
+        """Make the second generation live."""
+        if self.schema == "first":
+            self.schema = "second"
+            for changed in self.changed:
+                changed()
+
+    async def reach(self, _: object) -> None:
+        await self.reached.wait()
+
+    async def conversation(self, conversation_id: int) -> Loaded:
+        """Return the row that the live generation has."""
+        members = (Member(user_id=1), Member(user_id=2))
+        row = Conversation(
+            id=conversation_id, members=members, opened_at=TIME, last_seq={"first": 1, "second": 2}[self.schema]
+        )
+        self.read()
+        return Loaded(row, PARTITION, 0, [])
+
+
+async def test_a_row_that_waited_for_the_tail_while_its_tables_were_replaced_is_loaded_again() -> None:
+    world: Any = World()
+    conversations = Conversations(world, world)
+    getting = asyncio.ensure_future(conversations.get(5))
+    await settle()
+    world.promote()
+    world.reached.set()
+    known = await getting
+    assert known.conversation.last_seq == 2
+    assert conversations.kept(5) is known
+
+
+async def test_one_that_is_forgotten_before_its_command_gets_it_is_loaded_again() -> None:
+    """The tail would add nothing more to it."""
+    world: Any = World()
+    conversations = Conversations(world, world)
+    world.reached.set()
+    world.read = lambda: asyncio.get_running_loop().call_soon(world.promote)
+    known = await conversations.get(5)
+    assert known.conversation.last_seq == 2
+    assert conversations.kept(5) is known
