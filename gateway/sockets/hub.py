@@ -5,8 +5,8 @@ durable.py, who may see whom in partners.py, and what a session does with it in 
 """
 
 import asyncio
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from command_api.conversations import Conversations
 from gateway.presence.partners import Partners
@@ -16,7 +16,7 @@ from gateway.sockets.session import Session, Slot
 from infra.background import Background
 from infra.memory import Entry
 from infra.read_tables import ReadTables
-from schemas.errors import ChatError, Unavailable
+from schemas.errors import Unavailable
 from schemas.events import (
     ConversationBlocked,
     ConversationOpened,
@@ -25,17 +25,18 @@ from schemas.events import (
     MessageSent,
 )
 
-log = logging.getLogger(__name__)
-
 PROFILE_SECONDS = 1.0
 """How long a new conversation waits for the other's name and photo; everything behind it waits too."""
 
-LATE_SECONDS = 60.0
-"""How long a read waits until it is known whether a block hides it; nothing waits behind it."""
-
-AGAIN_SECONDS = 1.0
-
 _PROFILES = "SELECT id, name, photo FROM {schema}.users WHERE id = ANY($1::bigint[])"
+
+
+class _Read(NamedTuple):
+    """A read by the other of a conversation, for who wrote its messages."""
+
+    entry: Entry
+    event: MessageRead
+    frame: bytes
 
 
 class Hub:
@@ -49,6 +50,8 @@ class Hub:
         self._tables = tables
         self._background = background
         self._of_user: dict[int, list[Session]] = {}
+        self._late: dict[int, dict[int, _Read]] = {}
+        partners.on_load(self._tell_late)
 
     def add(self, session: Session) -> None:
         """Push to this session from the next record on."""
@@ -62,6 +65,7 @@ class Hub:
         if sessions:
             return False
         self._of_user.pop(session.user_id, None)
+        self._late.pop(session.user_id, None)
         return True
 
     def of(self, user_id: int) -> Sequence[Session]:
@@ -107,13 +111,26 @@ class Hub:
         frame = durable.read(event, _position(entry))
         if own:
             self._give(entry, event.reader_id, frame)
-        if not others:
-            return
+        if others:
+            self._read_by_other(_Read(entry, event, frame))
+
+    def _read_by_other(self, read: _Read) -> None:
+        """Tell of a read unless a block hides it; where that is not known yet, later, and the furthest read only."""
+        event = read.event
         blockers = self.blockers(event)
         if blockers is None:
-            self._background.spawn(self._read_late(entry, event, frame), "a read")
+            late = self._late.setdefault(event.sender_id, {})
+            earlier = late.get(event.conversation_id)
+            if earlier is None or earlier.event.up_to_seq < event.up_to_seq:
+                late[event.conversation_id] = read
         elif not blockers:
-            self._give(entry, event.sender_id, frame)
+            self._give(read.entry, event.sender_id, read.frame)
+
+    def _tell_late(self, users: Collection[int]) -> None:
+        """Tell these users, whose partners are known now, of the reads that waited for that."""
+        for user_id in users:
+            for read in self._late.pop(user_id, {}).values():
+                self._read_by_other(read)
 
     def blockers(self, event: MessageRead) -> set[int] | None:
         """Return who blocks the conversation as of now; None when that is not known here."""
@@ -121,25 +138,6 @@ class Hub:
         if known is not None:
             return {member.user_id for member in known.conversation.members if member.blocks}
         return self._partners.blockers(event.sender_id, event.reader_id)
-
-    async def _read_late(self, entry: Entry, event: MessageRead, frame: bytes) -> None:
-        """Tell of a read once it is known that no block stands in between; reads may come late.
-
-        While Postgres is away this is tried again, as long as somebody is there to be told.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + LATE_SECONDS
-        known = None
-        while known is None and self.of(event.sender_id):
-            try:
-                known = await self._conversations.get(event.conversation_id)
-            except ChatError as error:
-                if not isinstance(error, Unavailable) or loop.time() >= deadline:
-                    log.warning("a read was not pushed: %s", error)
-                    return
-                await asyncio.sleep(AGAIN_SECONDS)
-        if known is not None and not known.conversation.blocked:
-            self._give(entry, event.sender_id, frame)
 
     def _opened(self, entry: Entry, event: ConversationOpened) -> None:
         users = [user for user in (event.user_id, event.other_user_id) if user in self._of_user]

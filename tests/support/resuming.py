@@ -6,6 +6,7 @@ tests/unit/gateway/resuming/test_resume.py drives them.
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,6 @@ from infra.background import Background
 from infra.memory import Entry, Memory
 from schemas import frames
 from schemas.conversation import Conversation, apply
-from schemas.errors import Unavailable
 from schemas.events import ConversationBlocked, MessageRead, MessageSent
 from schemas.ids import Partition
 from tests.support.user_log import TIME, USER, Place, World, own_blocks, partition, visible_reads
@@ -43,25 +43,31 @@ class Edge:
             self.fold(entry)
         self.unloaded = set(self.known)
         self.background = Background()
-        unknown: Any = SimpleNamespace(blockers=lambda *_: None)
-        self.hub = Hub(self, unknown, world, self.background)  # type: ignore[arg-type]
+        self.tell_loaded: Callable[[Collection[int]], None]
+        self.hub = Hub(self, self, world, self.background)  # type: ignore[arg-type]
         remembered = Remembered(self, self.hub)  # type: ignore[arg-type]
         self.resume = Resume(self, remembered, self.background, heartbeat_seconds=20)  # type: ignore[arg-type]
         self.session: Session | None = None
         self.waiting: dict[Place, Session] = {}
+        self.late: dict[Place, int] = {}
 
     def kept(self, conversation_id: int) -> Conversation | None:
         """Return what the write side would have in memory, in its shape."""
         conversation = None if conversation_id in self.unloaded else self.known.get(conversation_id)
         return SimpleNamespace(conversation=conversation) if conversation else None  # type: ignore[return-value]
 
-    async def get(self, conversation_id: int) -> Conversation | None:
-        """Load a conversation out of the read tables, and keep it."""
-        await self.world.answering.wait()
-        if self.world.postgres_away:
-            raise Unavailable("Postgres is away")
-        self.unloaded.discard(conversation_id)
-        return self.kept(conversation_id)
+    def blockers(self, *_: int) -> None:
+        """Return what the partners would know of blocks: less than the write side, here."""
+
+    def on_load(self, loaded: Callable[[Collection[int]], None]) -> None:
+        self.tell_loaded = loaded
+
+    def load(self) -> None:
+        """Know everything that the read tables tell, if Postgres answers; what a block hides by then stays hidden."""
+        if not self.world.postgres_away:
+            self.world.hidden |= {place for place, number in self.late.items() if self.known[number].blocked}
+            self.unloaded.clear()
+            self.tell_loaded({USER})
 
     async def ends(self, partitions: list[Partition]) -> dict[Partition, int]:
         await asyncio.sleep(0)
@@ -96,10 +102,10 @@ class Edge:
             self.push(entry)
 
     def push(self, entry: Entry) -> None:
-        """Note which reads come late, if at all: those of conversations that have to be loaded first."""
+        """Note which reads come late: those of conversations that have to be loaded first."""
         event = entry.event
         if self.session is not None and isinstance(event, MessageRead) and event.conversation_id in self.unloaded:
-            self.world.late.add((entry.partition.partition, entry.offset))
+            self.late[entry.partition.partition, entry.offset] = event.conversation_id
         self.hub.push(entry)
 
     async def connect(self, cursor: str | None, positions: str) -> Session:
@@ -119,7 +125,9 @@ class Edge:
         return session
 
     def cut(self) -> None:
-        """Lose the connection, with everything that was not taken."""
+        """Lose the connection, with everything that was not taken; reads that come late may be lost for good."""
+        self.world.hidden |= self.late.keys()
+        self.late.clear()
         if self.session is not None:
             self.resume.abandon(self.session)
             self.hub.remove(self.session)

@@ -106,7 +106,7 @@ class World:
         self.seqs: Counter[int] = Counter()
         self.projected = dict.fromkeys(range(partitions), 0)
         self.postgres_away = False
-        self.late: set[Place] = set()
+        self.hidden: set[Place] = set()
         self.names_known = asyncio.Event()
         self.answering = asyncio.Event()
         self.moved = asyncio.Event()

@@ -31,7 +31,7 @@ WEIGHTS = {
     "my unblock": 2, "my send": 8, "retry": 3, "step": 30, "steps": 8, "project": 15, "connect": 10, "take": 25,
     "take all": 3, "cut": 4, "heartbeat": 2, "names known": 2, "names unknown": 1,
     "postgres away": 1, "postgres back": 3, "generation": 3, "edge dies": 1, "answer": 5, "wait": 5,
-    "unload": 4,
+    "unload": 4, "load": 3,
 }  # fmt: skip
 STEPS = 400
 Step = tuple[str, int, int]
@@ -98,6 +98,7 @@ class History:
             "postgres back": lambda: setattr(world, "postgres_away", False),
             "generation": lambda: world.projected.update({number: max(0, world.projected[number] - count)}),
             "unload": lambda: edge.unloaded.add(other),
+            "load": edge.load,
             "edge dies": lambda: self.die(which % 2),
         }
 
@@ -163,6 +164,8 @@ class History:
                 for _ in entries:
                     edge.step(number)
         await self.connect(self.edges[0])
+        for edge in self.edges:
+            edge.load()
         for _ in range(50):
             await asyncio.sleep(0)
         self.take(1_000_000)
@@ -206,8 +209,8 @@ class History:
                 case MessageRead():
                     key = (event.conversation_id, event.reader_id)
                     may[key] = max(may[key], event.up_to_seq)
-                    late = (entry.partition.partition, entry.offset) in self.world.late
-                    open_to_all = not late and not blocked[event.conversation_id]
+                    hidden = (entry.partition.partition, entry.offset) in self.world.hidden
+                    open_to_all = not hidden and not blocked[event.conversation_id]
                     if entry in facts and (event.reader_id == USER or open_to_all):
                         must[key] = max(must[key], event.up_to_seq)
                 case ConversationOpened() if entry in facts:

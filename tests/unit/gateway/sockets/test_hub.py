@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.sockets.hub import Hub
 from gateway.sockets.session import Session
@@ -29,15 +30,27 @@ class Conversations:
     def __init__(self) -> None:
         self.conversation = Conversation(id=5, members=(Member(user_id=1), Member(user_id=2)), opened_at=TIME)
         self.loaded = True
-        self.away = False
 
     def kept(self, _: int) -> Any:
         return SimpleNamespace(conversation=self.conversation) if self.loaded else None
 
-    async def get(self, _: int) -> Any:
-        if self.away:
-            raise Unavailable("Postgres is away")
-        return SimpleNamespace(conversation=self.conversation)
+
+class Partners:
+    """Who blocks whom, once it is loaded."""
+
+    def __init__(self) -> None:
+        self.blocking: set[int] | None = None
+        self.tell_loaded: Any = None
+
+    def on_load(self, loaded: Any) -> None:
+        self.tell_loaded = loaded
+
+    def blockers(self, *_: int) -> set[int] | None:
+        return self.blocking
+
+    def load(self, *blocking: int) -> None:
+        self.blocking = set(blocking)
+        self.tell_loaded({1})
 
 
 class Tables:
@@ -61,8 +74,12 @@ def tables() -> Tables:
 
 
 @pytest.fixture
-def hub(conversations: Conversations, tables: Tables) -> Hub:
-    partners: Any = SimpleNamespace(blockers=lambda *_: None)
+def partners() -> Partners:
+    return Partners()
+
+
+@pytest.fixture
+def hub(conversations: Conversations, partners: Partners, tables: Tables) -> Hub:
     return Hub(conversations, partners, tables, Background())  # type: ignore[arg-type]
 
 
@@ -145,58 +162,62 @@ def test_a_read_under_a_block_is_the_readers_own_business(hub: Hub, log: Log, co
     assert kinds_of(reader) == ["read"]
 
 
-async def test_a_read_comes_late_where_nobody_knows_of_blocks(hub: Hub, log: Log, conversations: Conversations) -> None:
+@pytest.mark.parametrize(("blockers", "told"), [([], ["read"]), ([1], []), ([2], [])])
+def test_a_read_comes_late_where_nobody_knows_of_blocks(
+    hub: Hub, log: Log, conversations: Conversations, partners: Partners, blockers: list[int], told: list[str]
+) -> None:
     sender = connect(hub, 1)
     conversations.loaded = False
     log.read(READ)
     assert kinds_of(sender) == []
-    await settle()
-    assert kinds_of(sender) == ["read"]
+    partners.load(*blockers)
+    assert kinds_of(sender) == told
+    partners.load()
+    assert kinds_of(sender) == [], "it was told, or never will be"
 
 
 @pytest.mark.parametrize(("floor", "told"), [(0, ["read"]), (1, [])])
-async def test_a_read_that_comes_late_waits_for_a_catch_up_which_may_have_it(
-    hub: Hub, log: Log, conversations: Conversations, floor: int, told: list[str]
+def test_a_read_that_comes_late_waits_for_a_catch_up_which_may_have_it(
+    hub: Hub, log: Log, conversations: Conversations, partners: Partners, floor: int, told: list[str]
 ) -> None:
     sender = connect(hub, 1)
     sender.hold()
     conversations.loaded = False
     log.read(READ)
-    await settle()
+    partners.load()
     assert kinds_of(sender) == []
     sender.release((), {0: floor}, {0: 1})
     assert kinds_of(sender) == told
 
 
-async def test_a_read_is_told_once_that_can_be_known_again(
-    hub: Hub, log: Log, conversations: Conversations, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seqs", [(3, 4), (4, 3)])
+def test_of_reads_that_come_late_the_one_that_covers_the_others_is_told(
+    hub: Hub, log: Log, conversations: Conversations, partners: Partners, seqs: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr("gateway.sockets.hub.AGAIN_SECONDS", 0)
     sender = connect(hub, 1)
-    conversations.loaded, conversations.away = False, True
-    log.read(READ)
-    await settle()
-    assert kinds_of(sender) == []
-    conversations.away = False
-    await settle()
-    assert kinds_of(sender) == ["read"]
+    conversations.loaded = False
+    for seq in seqs:
+        log.read(replace(READ, up_to_seq=seq))
+    partners.load()
+    assert [frame["seq"] for frame in frames_of(sender)] == [4]
 
 
-@pytest.mark.parametrize("gone", [True, False])
-async def test_a_read_is_not_told_where_that_is_not_known_in_time_or_nobody_is_there(
-    hub: Hub, log: Log, conversations: Conversations, monkeypatch: pytest.MonkeyPatch, gone: bool
+def test_a_read_that_comes_late_is_told_whatever_socket_the_user_has_then_and_nobody_who_left(
+    hub: Hub, log: Log, conversations: Conversations, partners: Partners
 ) -> None:
-    monkeypatch.setattr("gateway.sockets.hub.AGAIN_SECONDS", 0)
-    monkeypatch.setattr("gateway.sockets.hub.LATE_SECONDS", 60 if gone else 0)
     sender = connect(hub, 1)
-    conversations.loaded, conversations.away = False, True
+    conversations.loaded = False
     log.read(READ)
-    await settle()
-    if gone:
-        hub.remove(sender)
-        await settle()
-    assert not hub._background._tasks
-    assert kinds_of(sender) == []
+    tab = connect(hub, 1)
+    hub.remove(sender)
+    partners.load()
+    assert kinds_of(tab) == ["read"]
+    partners.blocking = None
+    log.read(READ)
+    hub.remove(tab)
+    again = connect(hub, 1)
+    partners.load()
+    assert kinds_of(again) == [], "it may have got it from another edge"
 
 
 async def test_a_new_conversation_is_told_with_the_name_of_the_other(hub: Hub, log: Log) -> None:
