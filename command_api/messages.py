@@ -76,7 +76,8 @@ class Messages:
         request = trying.request
         client_id = request.client_id or secrets.token_hex(12)
         claim = (request.conversation_id, request.user_id, client_id)
-        earlier = earlier or self._claims.since(looked, known, request.user_id, client_id)
+        if earlier is None and self._tail.positions[known.partition] != looked:
+            earlier = self._claims.since(looked, known, request.user_id, client_id)
         if earlier is not None:
             trying.deliver(earlier.again(request))
         elif claim in self._under_way:

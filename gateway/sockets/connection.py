@@ -113,7 +113,7 @@ class Connection:
     def flush(self) -> None:
         """Write what is queued, as far as the peer takes it."""
         wire, session = self.wire, self.session
-        while session.queued and not wire.congested and (frames := session.take(CHUNK)):
+        while not wire.congested and (frames := session.take(CHUNK)):
             wire.write([b"[" + b",".join(frames) + b"]"] if self._batch and len(frames) > 1 else frames)
         if session.overflowing:
             self.end(SLOW)

@@ -60,11 +60,6 @@ class Session:
         return self._waiting > self._allowed
 
     @property
-    def queued(self) -> bool:
-        """Whether anything waits to be sent."""
-        return bool(self._queue)
-
-    @property
     def owed(self) -> int:
         """Bytes of a catch-up that may still be waiting."""
         return self._allowed - MOST_WAITING
@@ -78,7 +73,7 @@ class Session:
         queue = self._queue
         queue.append(frame)
         self._waiting += len(frame)
-        if len(queue) == 1 or self.overflowing:
+        if len(queue) == 1 or self._waiting > self._allowed:
             self.wake()
 
     def give(self, partition: int, offset: int, frame: bytes | Slot) -> None:
@@ -149,7 +144,7 @@ class Session:
             size += len(frame)
             self._waiting -= len(item)
         del queue[: len(taken)]
-        if self._held is None:
+        if self._allowed > MOST_WAITING and self._held is None:
             self._allowed = max(MOST_WAITING, min(self._allowed, self._waiting + MOST_WAITING))
         return taken
 
