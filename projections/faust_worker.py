@@ -124,6 +124,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         seconds, self.fetched_at = now - self.fetched_at, now
         return sum(map(len, fetched.values())) > MANY_PER_SECOND * seconds
 
+    def close(self) -> None:
+        """Leave the consumer to the stop of its thread, which is under way when a rebalance calls this.
+
+        Faust's own closes it from the app's loop, where that fails, and the stop then takes it for closed.
+        """
+
     async def seek_all(self, positions: dict[Any, int]) -> int:
         """Seek, and return the stamp of the slabs that come from there."""
         stamp: int = await self.call_thread(self._seek_all, positions)

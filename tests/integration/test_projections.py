@@ -11,8 +11,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from infra import log_start
 from infra.placing import place
 from infra.settings import Settings
-from projections import watchdog
-from projections.database import Session
+from projections import faust_worker, generations, watchdog
+from projections.database import Database, Session
 from projections.lane import Lane
 from projections.refusal import GaveUp, Refusal
 from projections.tables import positions
@@ -193,6 +193,41 @@ async def test_two_workers_share_and_one_goes(settings: Settings) -> None:
         await append(settings, history.steps(100))
         await caught_up(settings, history.log)
     assert_same(await tables(settings), expected(history.log))
+
+
+async def test_a_worker_that_another_joins_while_it_stops_leaves_the_group_and_its_connections(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await projected(settings, 20, 13)
+    database = Database(settings.database(), "chat_g1")
+    async with database.transaction() as session:
+        (generation,) = await generations.listed(session.of(generations.CONTROL))
+    app = faust_worker.App(
+        database, group=generation.group, instance=None, kafka_options=settings.kafka_options(), heartbeat=0.1
+    )
+    close, rebalanced, stop = faust_worker.Consumer.close, asyncio.Event(), asyncio.Event()
+
+    def told(consumer: faust_worker.Consumer) -> None:
+        close(consumer)
+        rebalanced.set()
+
+    async def until_rebalanced(*_: object, **__: object) -> None:
+        await rebalanced.wait()
+
+    monkeypatch.setattr(faust_worker.Consumer, "close", told)
+    app.on_before_shutdown.connect(until_rebalanced)
+    async with asyncio.timeout(30):
+        running = asyncio.ensure_future(faust_worker.run(app, stop))
+        while not app.lanes.positions():
+            await asyncio.sleep(0.02)
+        stop.set()
+        async with working(settings):
+            await running
+    await database.close()
+    assert isinstance(app.consumer, faust_worker.Consumer)
+    consumer = app.consumer._thread._consumer
+    assert consumer._coordinator.generation < 0, "it has not left"
+    assert not [connection for connection in consumer._client._conns.values() if connection.connected()]
 
 
 async def test_header_names_that_are_no_text_stop_nobody(settings: Settings) -> None:
