@@ -92,7 +92,8 @@ class Readers(NamedTuple):
     async def start(self) -> None:
         """Connect all of them, or none; KafkaError when there is no broker."""
         try:
-            await asyncio.gather(*(reader.start() for reader in self))
+            for reader in self:  # not all at once: one that fails would have the others stopped before they are there
+                await reader.start()
         except BaseException:
             await self.stop()
             raise

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from infra.clock import BrokerClock
 from infra.kafka import AT_ONCE, Patience
@@ -79,6 +80,32 @@ def tail(reader: Any) -> Tail:
     tail = Tail(Readers(reader, other, other), BrokerClock())
     tail.begin({PARTITION: Start(0, 0)})
     return tail
+
+
+class Connecting:
+    """A reader that takes a moment to connect, or cannot."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.connected = False
+
+    async def start(self) -> None:
+        if self.away:
+            raise KafkaConnectionError
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.connected = True
+
+    async def stop(self) -> None:
+        self.connected = False
+
+
+async def test_readers_of_which_one_cannot_connect_are_all_disconnected() -> None:
+    readers: Any = [Connecting(), Connecting(away=True), Connecting()]
+    with pytest.raises(KafkaConnectionError):
+        await Readers(*readers).start()
+    await settle()
+    assert not any(reader.connected for reader in readers)
 
 
 RECORDS = [
