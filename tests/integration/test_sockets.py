@@ -278,7 +278,8 @@ async def test_what_is_sent_once_the_handshake_is_over_arrives(dial: Dial, edges
     for number in range(10):
         his = await dial(edges[number % 2], bert.user)
         sent = await alice.sent(conversation, "at once")
-        assert (await his.until("message"))[-1]["message_id"] == sent["message_id"]
+        while (await his.until("message"))[-1]["message_id"] != sent["message_id"]:
+            pass  # the one before, from an edge that is a little behind
         await his.connection.close()
 
 
