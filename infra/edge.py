@@ -69,11 +69,12 @@ class Edge:
     @classmethod
     async def connect(cls, settings: Settings) -> "Edge":
         """Connect to Kafka, and make what the log lacks; Unavailable when it is away. Postgres may come later."""
+        pool = await postgres.pool(settings)
         with _kafka_away():
             log_is = await log_start.ensure(settings)
             readers = Readers(LogReader(settings), LogReader(settings), LogReader(settings))
             await readers.start()
-        return cls(settings, log_is, readers, await postgres.pool(settings))
+        return cls(settings, log_is, readers, pool)
 
     async def start(self) -> None:
         """Read the log's end and begin to follow it; followers must have been added before. Unavailable: try again."""

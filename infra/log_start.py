@@ -44,8 +44,8 @@ async def ensure(settings: Settings) -> Log:
     """
     there = await kafka.ensure_topics(settings)
     reader = LogReader(settings)
-    await reader.start()
     try:
+        await reader.start()
         found = await identity(reader)
         if found is None:
             await _create(settings, reader)
@@ -136,8 +136,8 @@ async def _create(settings: Settings, reader: LogReader) -> None:
             )
     event = LogCreated(epoch=str(uuid.uuid4()), partitions=found[topics.CONVERSATIONS].partitions)
     producer = kafka.producer(settings)
-    await producer.start()
     try:
+        await producer.start()
         sealed = seal(event, ce_id=event.epoch, source="/chat/log", time=format_time(0))
         await producer.send_and_wait(topics.IDS, sealed.value, partition=0, headers=sealed.headers)
     finally:
