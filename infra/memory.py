@@ -13,17 +13,30 @@ from typing import TypeVar
 from msgspec import Struct
 
 from schemas.errors import Unavailable
-from schemas.events import ConversationOpened, Fact, MessageSent, concerned, key_of
+from schemas.events import (
+    ConversationBlocked,
+    ConversationOpened,
+    ConversationUnblocked,
+    Fact,
+    MessageRead,
+    MessageSent,
+    concerned,
+    key_of,
+)
 from schemas.ids import Partition, Position
 from schemas.judge import Judgement, Verdict, from_offset
 
 K = TypeVar("K")
+
+Standing = tuple[int, int, int, type]
+"""A conversation, a user, the other, and a kind of event: the user's reads, or their blocks and the ends of these."""
 
 
 class Entry(Struct, gc=False):
     """One record as the tail saw it; `event` is None when it could not be decoded.
 
     `timestamp`: the broker's, in milliseconds since the epoch. `origin`: what this process appended it for, or None.
+    `repeats`: a read or a block of what another one, which is remembered, has made so already: nobody is told of it.
     The garbage collector does not look at entries: there are many, they live long, and nothing in them points back.
     """
 
@@ -34,6 +47,7 @@ class Entry(Struct, gc=False):
     event: Fact | None
     judgement: Judgement
     origin: object | None = None
+    repeats: bool = False
 
     @property
     def counted(self) -> bool:
@@ -61,6 +75,7 @@ class Memory:
         self._by_user: defaultdict[int, deque[Entry]] = defaultdict(deque)
         self._messages: dict[int, Entry] = {}
         self._opened: dict[int, str] = {}
+        self._standing: dict[Standing, Entry] = {}
 
     def add(self, entry: Entry) -> None:
         """Remember the next record of the partition; void and undecodable ones too."""
@@ -69,8 +84,13 @@ class Memory:
         if entry.counted and entry.event is not None:
             key = key_of(entry.event) or ""
             self._by_key[key].append(entry)
-            for user_id in concerned(entry.event):
-                self._by_user[user_id].append(entry)
+            if (what := _set_by(entry.event)) is not None:
+                entry.repeats = _repeats(entry.event, self._standing.get(what))
+                if not entry.repeats:
+                    self._standing[what] = entry
+            if not entry.repeats:
+                for user_id in concerned(entry.event):
+                    self._by_user[user_id].append(entry)
             if isinstance(entry.event, MessageSent):
                 self._messages[entry.event.message_id] = entry
                 self._room -= sys.getsizeof(entry.event.content)
@@ -118,13 +138,37 @@ class Memory:
         if not entry.counted or entry.event is None:
             return
         _forget_first(self._by_key, key_of(entry.event) or "")
-        for user_id in concerned(entry.event):
-            _forget_first(self._by_user, user_id)
+        if not entry.repeats:
+            for user_id in concerned(entry.event):
+                _forget_first(self._by_user, user_id)
         if isinstance(entry.event, MessageSent):
             self._messages.pop(entry.event.message_id, None)
             self._room += sys.getsizeof(entry.event.content)
         elif isinstance(entry.event, ConversationOpened):
             self._opened.pop(entry.event.conversation_id, None)
+        elif (what := _set_by(entry.event)) is not None and self._standing.get(what) is entry:
+            del self._standing[what]
+
+
+def _set_by(event: Fact) -> Standing | None:
+    """Return what a read or a block sets, and the next one like it sets anew; None for any other event."""
+    match event:
+        case MessageSent():
+            return None
+        case MessageRead():
+            return event.conversation_id, event.reader_id, event.sender_id, MessageRead
+        case ConversationBlocked() | ConversationUnblocked():
+            return event.conversation_id, event.user_id, event.other_user_id, ConversationBlocked
+        case _:
+            return None
+
+
+def _repeats(event: Fact, standing: Entry | None) -> bool:
+    """Whether what stands already leaves nothing for this read or block to change."""
+    earlier = standing.event if standing else None
+    if isinstance(event, MessageRead) and isinstance(earlier, MessageRead):
+        return earlier.up_to_seq >= event.up_to_seq
+    return type(earlier) is type(event)
 
 
 def _forget_first(index: dict[K, deque[Entry]], key: K) -> None:

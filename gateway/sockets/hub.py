@@ -80,6 +80,8 @@ class Hub:
 
     def push(self, entry: Entry) -> None:
         """Take the next counted event of a conversation."""
+        if entry.repeats:
+            return
         match entry.event:
             case MessageSent() as event:
                 self._message(entry, event)

@@ -283,6 +283,37 @@ async def test_what_is_sent_once_the_handshake_is_over_arrives(dial: Dial, edges
         await his.connection.close()
 
 
+async def test_of_blocks_and_reads_that_say_the_same_the_first_is_told(
+    module_settings: Settings, dial: Dial, edges: tuple[str, str], pair: Pair
+) -> None:
+    """In the same instant, from two edges; live, and to whom they were missing."""
+    alice, bert, conversation = pair
+    hers, missing = [await dial(edges[0], alice.user) for _ in range(2)]
+    for wire in (hers, missing):
+        await wire.until("connected")
+    async with clients(module_settings, edges[1], bert.user, alice.user) as (elsewhere, she_too, _):
+        for _ in range(10):
+            sent = await alice.sent(conversation, "hi")
+            path = f"/chat/messages/{sent['message_id']}/read"
+            reads = await asyncio.gather(*(client.http.put(path) for client in (bert, elsewhere, bert)))
+            (read_at,) = {read.json()["read_at"] for read in reads}
+            assert (await hers.until("read"))[-1]["read_at"] == read_at
+            path = f"/chat/conversations/{conversation}/block"
+            both = (alice, she_too)
+            begins = await asyncio.gather(*(client.http.post(path) for client in both))
+            (blocked_at,) = {begin.json()["blocked_at"] for begin in begins}
+            assert (await hers.until("blocked"))[-1]["blocked_at"] == blocked_at
+            ends = await asyncio.gather(*(client.http.delete(path) for client in both))
+            (unblocked_at,) = {end.json()["unblocked_at"] for end in ends}
+            told = await hers.until("unblocked")
+            assert [frame["type"] for frame in told] == ["unblocked"]
+            assert told[-1]["unblocked_at"] == unblocked_at
+    await cut(missing)
+    again = await dial(edges[1], alice.user, missing.given_back)
+    kinds = [frame["type"] for frame in await again.until("heartbeat")]
+    assert [kinds.count(kind) for kind in ("message", "read", "blocked", "unblocked")] == [10, 10, 10, 10]
+
+
 async def test_batches_are_for_who_asked(dial: Dial, edges: tuple[str, str], pair: Pair) -> None:
     alice, bert, conversation = pair
     his = await dial(edges[0], bert.user, "&batch=1")

@@ -3,7 +3,15 @@
 import pytest
 
 from infra.memory import Entry, Memory
-from schemas.events import AsOf, ConversationBlocked, ConversationOpened, Fact, MessageSent
+from schemas.events import (
+    AsOf,
+    ConversationBlocked,
+    ConversationOpened,
+    ConversationUnblocked,
+    Fact,
+    MessageRead,
+    MessageSent,
+)
 from schemas.ids import Partition
 from schemas.judge import COUNTED, Judgement, Verdict
 
@@ -85,6 +93,46 @@ def test_a_slice_begins_where_it_is_asked_to(memory: Memory) -> None:
     assert [remembered.offset for remembered in memory.since(101)] == [101, 102]
     assert list(memory.since(103)) == []
     assert memory.covers(100)
+
+
+def read(up_to: int, *, reader: int = 2) -> MessageRead:
+    return MessageRead(
+        message_id=up_to, conversation_id=10, reader_id=reader, sender_id=3 - reader, up_to_seq=up_to, read_at=TIME
+    )
+
+
+def blocked(user: int) -> ConversationBlocked:
+    return ConversationBlocked(conversation_id=10, user_id=user, other_user_id=3 - user, blocked_at=TIME)
+
+
+def unblocked(user: int) -> ConversationUnblocked:
+    return ConversationUnblocked(conversation_id=10, user_id=user, other_user_id=3 - user, unblocked_at=TIME)
+
+
+@pytest.mark.parametrize(
+    ("events", "repeating"),
+    [
+        ([read(2), read(2), read(1), read(3), read(3)], [101, 102, 104]),
+        ([read(2), read(2, reader=1), read(1)], [102]),
+        ([blocked(1), blocked(1), unblocked(1), unblocked(1), blocked(1)], [101, 103]),
+        ([blocked(1), blocked(2), unblocked(2), blocked(1)], [103]),
+        ([blocked(1), read(1), message(1), message(1)], []),
+    ],
+)
+def test_a_read_or_a_block_of_what_is_so_already_concerns_nobody(events: list[Fact], repeating: list[int]) -> None:
+    memory = Memory(begin=100, bound=10)
+    for offset, event in enumerate(events, 100):
+        memory.add(entry(offset, event))
+    assert [one.offset for one in memory.since(100) if one.repeats] == repeating
+    assert not {one.offset for user in (1, 2) for one in memory.of_user(user, 100)} & set(repeating)
+    assert len(memory.of_key("1:2")) == len(events)
+
+
+def test_a_read_repeats_only_what_is_remembered(memory: Memory) -> None:
+    for offset, up_to in enumerate([5, 5, 5, 5, 5, 5], 100):
+        memory.add(entry(offset, read(up_to)))
+    assert [one.repeats for one in memory.since(103)] == [True, False, True]
+    assert [one.offset for one in memory.of_user(2, 100)] == [104]
 
 
 def test_both_users_find_a_message_and_a_block_is_the_blockers_own(memory: Memory) -> None:

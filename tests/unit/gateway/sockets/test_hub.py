@@ -12,6 +12,7 @@ from infra.background import Background
 from schemas.conversation import Conversation, Member
 from schemas.errors import Unavailable
 from schemas.events import (
+    AnyEvent,
     AsOf,
     ConversationBlocked,
     ConversationOpened,
@@ -258,6 +259,15 @@ def test_a_block_is_told_the_blocker_only(hub: Hub, log: Log) -> None:
     log.read(ConversationUnblocked(conversation_id=5, user_id=1, other_user_id=2, unblocked_at=TIME))
     assert kinds_of(blocker) == kinds_of(tab) == ["blocked", "unblocked"]
     assert kinds_of(other) == []
+
+
+@pytest.mark.parametrize("event", [READ, BLOCKED])
+def test_nobody_is_told_of_what_was_so_already(hub: Hub, log: Log, event: AnyEvent) -> None:
+    sockets = [connect(hub, user) for user in (1, 2)]
+    entry = log.entry(event)
+    entry.repeats = True
+    hub.push(entry)
+    assert [kinds_of(socket) for socket in sockets] == [[], []]
 
 
 def test_reports_are_told_nobody(hub: Hub, log: Log) -> None:
