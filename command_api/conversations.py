@@ -6,7 +6,7 @@ what it is loaded by in loads.py; the fold is schemas/conversation.py.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 
 from command_api.client_ids import ClientIds
@@ -136,10 +136,11 @@ class Conversations:
             key = memory.opened(conversation_id)
             if key is None:
                 continue
-            first, *rest = memory.of_key(key)
-            if isinstance(first.event, ConversationOpened):
-                known = Known(apply(None, first.event), partition, ClientIds(), complete=True)
-                return self._kept.add(self._fold_all(known, rest))
+            entries = iter(memory.of_key(key))
+            first = next(entry.event for entry in entries if isinstance(entry.event, ConversationOpened))
+            if first.conversation_id == conversation_id:
+                known = Known(apply(None, first), partition, ClientIds(), complete=True)
+                return self._kept.add(self._fold_all(known, entries))
         return None
 
     async def _load_pair(self, key: str) -> Known | None:
@@ -170,7 +171,7 @@ class Conversations:
             self._learn_soon(known)
         return known
 
-    def _fold_all(self, known: Known, entries: list[Entry]) -> Known:
+    def _fold_all(self, known: Known, entries: Iterable[Entry]) -> Known:
         for entry in entries:
             known.fold(entry.event)  # type: ignore[arg-type]  # the topic has these events only
         return known

@@ -1,14 +1,23 @@
-"""Which tables a conversation in memory comes from; how it is kept up to date is held where real servers run."""
+"""Which tables a conversation in memory comes from, and what cannot be its own.
+
+How it is kept up to date is held where real servers run.
+"""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from command_api.conversations import Conversations
 from command_api.loads import Loaded
 from infra.background import Background
-from infra.memory import Memory
+from infra.memory import Entry, Memory
 from schemas.conversation import Conversation, Member
+from schemas.errors import ChatError, Code
+from schemas.events import AnyEvent, AsOf, ConversationBlocked, ConversationOpened
+from schemas.ids import Partition
+from schemas.judge import COUNTED
 from tests.support.live_parts import PARTITION, TIME, settle
 
 
@@ -69,3 +78,44 @@ async def test_one_that_is_forgotten_before_its_command_gets_it_is_loaded_again(
     known = await conversations.get(5)
     assert known.conversation.last_seq == 2
     assert conversations.kept(5) is known
+
+
+def entries(*events: AnyEvent) -> list[Entry]:
+    """Return a partition's first records."""
+    return [Entry(PARTITION, offset, 0, None, event, COUNTED) for offset, event in enumerate(events)]
+
+
+def opening(number: int) -> ConversationOpened:
+    return ConversationOpened(conversation_id=number, user_id=1, other_user_id=2, opened_at=TIME, as_of=AsOf(0))
+
+
+def block(number: int) -> ConversationBlocked:
+    return ConversationBlocked(conversation_id=number, user_id=1, other_user_id=2, blocked_at=TIME)
+
+
+class Remembering(World):
+    """Tables that have nothing yet, and a tail that has read three records of a pair."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions: dict[Partition, int] = {}
+        for entry in entries(block(5), opening(5), opening(6)):
+            self.memories[PARTITION].add(entry)
+
+    async def conversation(self, _: int) -> Any:
+        return None
+
+    async def ends(self, _: object) -> dict[Partition, int]:
+        return {}
+
+    async def passed(self, *_: object) -> bool:
+        return True
+
+
+async def test_of_what_is_remembered_of_a_pair_the_first_opening_counts() -> None:
+    world: Any = Remembering()
+    known = await Conversations(world, world).get(5)
+    assert (known.conversation.id, known.conversation.blocked) == (5, False)
+    with pytest.raises(ChatError) as refused:
+        await asyncio.wait_for(Conversations(world, world).get(6), 1)
+    assert refused.value.code is Code.CONVERSATION_NOT_FOUND
