@@ -46,13 +46,14 @@ class Conversations:
         self._tables.live.on_change(self._kept.drop)
 
     def fold(self, entry: Entry) -> None:
-        """Take the next counted event of a conversation."""
+        """Take the next counted event of a conversation, and mark it where it is known to be inapplicable."""
         event = entry.event
         if event is None:
             return
         known = self._kept.of_key(key_of(event) or "")
         if known is not None:
-            self._kept.fold(known, event)  # type: ignore[arg-type]  # the topic has these events only
+            applied = self._kept.fold(known, event)  # type: ignore[arg-type]  # the topic has these events only
+            entry.inapplicable = not applied
         elif isinstance(event, ConversationOpened):
             self._kept.add(Known(apply(None, event), entry.partition, ClientIds(), complete=True))
 
@@ -165,7 +166,7 @@ class Conversations:
             return known
         memory = self._memory(loaded.partition, loaded.position)
         used = loaded.client_ids
-        known = Known(conversation, loaded.partition, ClientIds(used or ()), complete=used is not None)
+        known = Known(conversation, loaded.partition, ClientIds(used or ()), complete=used is not None, proven=True)
         self._kept.add(self._fold_all(known, memory.of_key(conversation.key, loaded.position)))
         if self._kept.has_room(conversation.last_seq):
             self._learn_soon(known)

@@ -13,7 +13,7 @@ from command_api.client_ids import ClientIds
 from infra.memory import Entry
 from schemas.conversation import Conversation, Inapplicable, Member, apply
 from schemas.errors import forbidden
-from schemas.events import ConversationEvent, MessageSent
+from schemas.events import ConversationEvent, ConversationOpened, MessageSent
 from schemas.ids import Partition
 
 log = logging.getLogger(__name__)
@@ -27,18 +27,26 @@ class Known:
     """A conversation as of the tail's position, and the client_ids that were used in it.
 
     `complete`: all that were ever used are there; otherwise one that is missing has to be asked for. `asked`: how often
-    that was done. `outdated`: the tables that it was loaded from are not the live ones any more.
+    that was done. `outdated`: the tables that it was loaded from are not the live ones any more. `proven`: the tables
+    have it; otherwise the tail saw it opened, and that it is the pair's first is what the writer of that vouches for.
     """
 
-    __slots__ = ("asked", "client_ids", "complete", "conversation", "outdated", "partition", "pins")
+    __slots__ = ("asked", "client_ids", "complete", "conversation", "outdated", "partition", "pins", "proven")
 
     def __init__(
-        self, conversation: Conversation, partition: Partition, client_ids: ClientIds, *, complete: bool
+        self,
+        conversation: Conversation,
+        partition: Partition,
+        client_ids: ClientIds,
+        *,
+        complete: bool,
+        proven: bool = False,
     ) -> None:
         self.conversation = conversation
         self.partition = partition
         self.client_ids = client_ids
         self.complete = complete
+        self.proven = proven
         self.asked = 0
         self.pins = 0
         self.outdated = False
@@ -58,16 +66,18 @@ class Known:
     def __exit__(self, *_: object) -> None:
         self.pins -= 1
 
-    def fold(self, event: ConversationEvent) -> None:
-        """Take a counted event of this conversation."""
+    def fold(self, event: ConversationEvent) -> bool:
+        """Take a counted event of this pair; False for one that the projections put among the dead letters."""
         try:
             apply(self.conversation, event)
         except Inapplicable as error:
-            # The projections have put it among the dead letters; there is nothing for an edge to undo.
             log.warning("conversation %s: an event that cannot be applied: %s", self.conversation.id, error)
-            return
+            # That of another conversation may be the true one. A second opening never is.
+            same = event.conversation_id == self.conversation.id or isinstance(event, ConversationOpened)
+            return not (self.proven or same)
         if isinstance(event, MessageSent):
             self.client_ids.add(event.sender_id, event.client_id)
+        return True
 
 
 class Kept:
@@ -102,13 +112,14 @@ class Kept:
         self._make_room()
         return known
 
-    def fold(self, known: Known, event: ConversationEvent) -> None:
-        """Take a counted event of a conversation that is kept."""
+    def fold(self, known: Known, event: ConversationEvent) -> bool:
+        """Take a counted event of a pair whose conversation is kept; False for a dead letter."""
         before = len(known.client_ids)
-        known.fold(event)
+        applied = known.fold(event)
         self._client_ids += len(known.client_ids) - before
         if self._client_ids > self._most_client_ids:
             self._make_room()
+        return applied
 
     def has_room(self, client_ids: int) -> bool:
         """Tell whether so many more can be kept, and nothing has to be forgotten for it."""

@@ -10,7 +10,6 @@ from infra.memory import Entry
 from schemas.errors import Unavailable, invalid
 from schemas.events import AsOf, ConversationOpened
 from schemas.ids import pair_key
-from schemas.judge import Verdict
 from schemas.requests import OpenConversation
 from schemas.topics import CONVERSATIONS
 
@@ -55,6 +54,6 @@ class Openings:
                 as_of=as_of,
             )
             entry = await self._appender.append_and_observe(event)
-            if entry.judgement.verdict is Verdict.COUNTED:
+            if entry.counted:
                 return Opened(await self._conversations.get(event.conversation_id), entry)
         raise Unavailable("the pair could not be brought into conversation; try again")

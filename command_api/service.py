@@ -36,5 +36,5 @@ class WriteSide:
         self.reports = Reports(edge, self.conversations, loads, self.ids, self.limits)
         self.openings = Openings(edge, self.conversations, self.ids)
         self.users = Users(edge.appender)
-        edge.tail.follow(Stage.FOLD, self.conversations.fold, *CONVERSATION_EVENTS)
+        edge.tail.follow(Stage.APPLY, self.conversations.fold, *CONVERSATION_EVENTS)
         edge.tail.follow(Stage.FOLD, self.limits.fold, MessageSent, ReportFiled)

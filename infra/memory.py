@@ -37,6 +37,7 @@ class Entry(Struct, gc=False):
 
     `timestamp`: the broker's, in milliseconds since the epoch. `origin`: what this process appended it for, or None.
     `repeats`: a read or a block of what another one, which is remembered, has made so already: nobody is told of it.
+    `inapplicable`: it contradicts what came before it, and the projections refuse it (schemas/conversation.py).
     The garbage collector does not look at entries: there are many, they live long, and nothing in them points back.
     """
 
@@ -48,10 +49,11 @@ class Entry(Struct, gc=False):
     judgement: Judgement
     origin: object | None = None
     repeats: bool = False
+    inapplicable: bool = False
 
     @property
     def counted(self) -> bool:
-        return self.event is not None and self.judgement.verdict is Verdict.COUNTED
+        return self.event is not None and self.judgement.verdict is Verdict.COUNTED and not self.inapplicable
 
     @property
     def position(self) -> Position:
@@ -78,7 +80,7 @@ class Memory:
         self._standing: dict[Standing, Entry] = {}
 
     def add(self, entry: Entry) -> None:
-        """Remember the next record of the partition; void and undecodable ones too."""
+        """Remember the next record of the partition, whether it counts is settled; void and undecodable ones too."""
         self._entries.append(entry)
         self.end = entry.offset + 1
         if entry.counted and entry.event is not None:

@@ -1,4 +1,4 @@
-"""Follow the end of the log: read every partition of every topic in order, judge, remember, and tell the followers.
+"""Follow the end of the log: read every partition of every topic in order, judge, tell the followers, and remember.
 
 One tail for each edge process. Each record goes through the stages below, in the order of the log. Followers must not
 wait; one that raises ends the process, because its state would no longer be that of the log. What this process writes
@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 from aiokafka.errors import KafkaError
@@ -50,11 +51,16 @@ Follower = Callable[[Entry], None]
 
 
 class Stage(IntEnum):
-    """When a follower sees a record: state is folded first, then commands are answered, then it is pushed."""
+    """When a follower sees a record: it is applied, state is folded, commands are answered, then it is pushed.
 
-    FOLD = 0
-    ANSWER = 1
-    PUSH = 2
+    One that contradicts what it is applied to is marked as inapplicable: it counts neither in the later stages nor for
+    what is remembered.
+    """
+
+    APPLY = 0
+    FOLD = 1
+    ANSWER = 2
+    PUSH = 3
 
 
 class Start(NamedTuple):
@@ -113,7 +119,7 @@ class Tail:
         self._acting: dict[Partition, int] = {}
         self._counts: Counter[str] = Counter()
         self._followers: list[_Following] = []
-        self._followers_of: dict[tuple[type, bool], tuple[Follower, ...]] = {}
+        self._followers_of = cache(self._find_followers)
         self._waiters: list[tuple[Mapping[Partition, int], asyncio.Future[None]]] = []
         self._ahead: dict[Partition, Ahead] = {}
         self._written: asyncio.Queue[Partition] = asyncio.Queue()
@@ -127,7 +133,7 @@ class Tail:
         """
         self._followers.append(_Following(stage, follower, kinds, void))
         self._followers.sort(key=lambda following: following.stage)
-        self._followers_of.clear()
+        self._followers_of.cache_clear()
 
     def begin(self, starts: Mapping[Partition, Start]) -> None:
         """Say where to begin; call `run` afterwards."""
@@ -230,17 +236,23 @@ class Tail:
                 continue
             entry = Entry(partition, offset, timestamp, ce_id, event, judgement)
             self._clock.observe(timestamp)
+            kind: type = type(event)
+            counted = entry.counted
+            for follower in self._followers_of(True, kind, counted):
+                follower(entry)
             if memory is not None:
                 memory.add(entry)
-            kind = type(event), entry.counted
-            for follower in self._followers_of.get(kind) or self._find_followers(*kind):
+            for follower in self._followers_of(False, kind, counted and not entry.inapplicable):
                 follower(entry)
             entry.origin = None  # it is remembered for long, and shall not keep a socket
 
-    def _find_followers(self, kind: type, counted: bool) -> tuple[Follower, ...]:
-        found = tuple(f.follower for f in self._followers if (counted or f.void) and (not f.kinds or kind in f.kinds))
-        self._followers_of[kind, counted] = found
-        return found
+    def _find_followers(self, applying: bool, kind: type, counted: bool) -> tuple[Follower, ...]:
+        """Return who sees such records: those that apply them, or all others."""
+        return tuple(
+            follower
+            for stage, follower, kinds, void in self._followers
+            if (stage is Stage.APPLY) is applying and (counted or void) and (not kinds or kind in kinds)
+        )
 
     def _of(self, *, conversations: bool) -> dict[Partition, int]:
         return {p: at for p, at in self.positions.items() if (p.topic == topics.CONVERSATIONS) is conversations}

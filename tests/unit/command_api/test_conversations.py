@@ -93,6 +93,18 @@ def block(number: int) -> ConversationBlocked:
     return ConversationBlocked(conversation_id=number, user_id=1, other_user_id=2, blocked_at=TIME)
 
 
+def test_an_event_that_a_conversation_in_memory_cannot_have_is_inapplicable() -> None:
+    world: Any = World()
+    conversations = Conversations(world, world)
+    seen = entries(opening(5), opening(6), block(5))
+    for entry in seen:
+        conversations.fold(entry)
+    assert [entry.inapplicable for entry in seen] == [False, True, False]
+    known = conversations.kept(5)
+    assert known is not None
+    assert known.conversation.blocked
+
+
 class Remembering(World):
     """Tables that have nothing yet, and a tail that has read three records of a pair."""
 

@@ -1,10 +1,13 @@
-"""Which conversations stay in memory."""
+"""Which conversations stay in memory, and what they know of events that cannot be theirs."""
+
+import pytest
+from msgspec.structs import replace
 
 from command_api.client_ids import ClientIds
 from command_api.kept import Kept, Known
 from infra.memory import Entry
 from schemas.conversation import Conversation, Member
-from schemas.events import AsOf, MessageSent
+from schemas.events import AsOf, ConversationOpened, MessageRead, MessageSent
 from schemas.ids import Partition
 from schemas.judge import COUNTED
 
@@ -12,10 +15,10 @@ PARTITION = Partition("chat.conversations", 0)
 TIME = "2026-01-01T00:00:00.000Z"
 
 
-def known(number: int, *, client_ids: int = 0) -> Known:
+def known(number: int, *, client_ids: int = 0, proven: bool = False) -> Known:
     members = (Member(user_id=2 * number), Member(user_id=2 * number + 1))
     conversation = Conversation(id=number, members=members, opened_at=TIME)
-    return Known(conversation, PARTITION, ClientIds(map(str, range(client_ids))), complete=True)
+    return Known(conversation, PARTITION, ClientIds(map(str, range(client_ids))), complete=True, proven=proven)
 
 
 def message(of: Known, client_id: str) -> MessageSent:
@@ -124,3 +127,23 @@ def test_one_that_was_forgotten_learns_nothing() -> None:
     kept.learn(one, ["2:a"], ())
     assert not one.complete
     assert kept.has_room(5)
+
+
+def test_it_is_told_what_contradicts_a_conversation() -> None:
+    kept = Kept()
+    one = kept.add(known(1))
+    read = MessageRead(message_id=1, conversation_id=1, reader_id=3, sender_id=2, up_to_seq=1, read_at=TIME)
+    second = ConversationOpened(conversation_id=9, user_id=2, other_user_id=3, opened_at=TIME, as_of=AsOf(0))
+    assert not kept.fold(one, read)
+    assert not kept.fold(one, second)
+    assert kept.fold(one, message(one, "a"))
+    assert kept.fold(one, read)
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_one_that_was_only_seen_to_be_opened_may_not_be_the_pairs_first(proven: bool) -> None:
+    """Then another's message may count; it is not applied in either case."""
+    kept = Kept()
+    one = kept.add(known(1, proven=proven))
+    assert kept.fold(one, replace(message(one, "a"), conversation_id=9)) is not proven
+    assert one.conversation.last_seq == 0

@@ -138,7 +138,7 @@ def test_kinds_are_for_those_who_name_them(tail: Tail) -> None:
     assert [entry.offset for entry in blocks] == [1]
 
 
-def test_state_is_folded_then_commands_are_answered_then_all_is_pushed(tail: Tail) -> None:
+def test_a_record_is_applied_and_folded_then_commands_are_answered_then_it_is_pushed(tail: Tail) -> None:
     seen: list[tuple[Stage, int]] = []
 
     def follower(stage: Stage) -> Follower:
@@ -148,6 +148,25 @@ def test_state_is_folded_then_commands_are_answered_then_all_is_pushed(tail: Tai
         tail.follow(stage, follower(stage))
     tail._take_read(PARTITION, RECORDS)
     assert seen == [(stage, offset) for offset in (0, 1) for stage in Stage]
+
+
+def test_what_is_found_inapplicable_counts_no_longer(tail: Tail) -> None:
+    applied: list[int] = []
+    counted: list[int] = []
+    everything: list[int] = []
+
+    def apply(entry: Entry) -> None:
+        applied.append(entry.offset)
+        entry.inapplicable = entry.offset == 0
+
+    tail.follow(Stage.APPLY, apply)
+    tail.follow(Stage.FOLD, lambda entry: counted.append(entry.offset))
+    tail.follow(Stage.ANSWER, lambda entry: everything.append(entry.offset), void=True)
+    tail._take_read(PARTITION, RECORDS)
+    assert (applied, counted, everything) == ([0, 1], [1], [0, 1, 2, 3])
+    memory = tail.memories[PARTITION]
+    assert [entry.offset for entry in memory.since(0)] == [0, 1, 2, 3]
+    assert [entry.offset for entry in memory.of_user(2, 0)] == [1], "nobody who comes back is told of the other"
 
 
 def test_what_a_record_was_appended_for_is_forgotten_once_all_have_seen_it(tail: Tail) -> None:
