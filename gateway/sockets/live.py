@@ -33,9 +33,6 @@ from schemas.events import (
     CONVERSATION_EVENTS,
     PRESENCE_EVENTS,
     ConnectionOpened,
-    ConversationBlocked,
-    ConversationOpened,
-    ConversationUnblocked,
     EdgeBeat,
     LastSeen,
 )
@@ -77,7 +74,7 @@ class Live:
         self._heartbeats = Heartbeats(self._resume.heartbeat, heartbeat_seconds)
         self._connections: set[Connection] = set()
         self._stopping = False
-        tail.follow(Stage.FOLD, self._partners.fold, ConversationOpened, ConversationBlocked, ConversationUnblocked)
+        tail.follow(Stage.APPLY, self._partners.fold, *CONVERSATION_EVENTS)
         tail.follow(Stage.FOLD, self.presence.fold, *PRESENCE_EVENTS, LastSeen)
         tail.follow(Stage.ANSWER, self._admission.fold, ConnectionOpened, EdgeBeat)
         tail.follow(Stage.PUSH, self._hub.push, *CONVERSATION_EVENTS)

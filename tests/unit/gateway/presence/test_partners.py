@@ -9,9 +9,17 @@ import pytest
 from gateway.presence import partners as module
 from gateway.presence.partners import Change, Partners
 from infra.background import Background
-from infra.memory import Memory
+from infra.memory import Entry, Memory
 from schemas.errors import Unavailable
-from schemas.events import AnyEvent, AsOf, ConversationBlocked, ConversationOpened, ConversationUnblocked
+from schemas.events import (
+    AnyEvent,
+    AsOf,
+    ConversationBlocked,
+    ConversationOpened,
+    ConversationUnblocked,
+    MessageRead,
+    MessageSent,
+)
 from schemas.ids import Partition
 from tests.support.live_parts import PARTITION, TIME, Clock, Log, settle
 
@@ -33,10 +41,11 @@ class World:
         self.partners.on_change(self.changes.append)
         self.partners.on_load(lambda users: self.loaded.append(set(users)))
 
-    def happens(self, event: AnyEvent) -> None:
+    def happens(self, event: AnyEvent) -> Entry:
         entry = self.log.entry(event)
-        self.memories[PARTITION].add(entry)
         self.partners.fold(entry)
+        self.memories[PARTITION].add(entry)
+        return entry
 
     def row(self, user: int, other: int, *, blockers: tuple[int, ...] = ()) -> None:
         for one, two in ((user, other), (other, user)):
@@ -45,6 +54,7 @@ class World:
                 {
                     "user_id": one,
                     "other": two,
+                    "conversation_id": 5,
                     "lower_user_id": lower,
                     "lower_blocks": lower in blockers,
                     "higher_blocks": higher in blockers,
@@ -75,16 +85,38 @@ async def world() -> AsyncIterator[World]:
     await world.background.stop()
 
 
-def opening(user: int, other: int) -> ConversationOpened:
-    return ConversationOpened(conversation_id=5, user_id=user, other_user_id=other, opened_at=TIME, as_of=AsOf(0))
+def opening(user: int, other: int, number: int = 5) -> ConversationOpened:
+    return ConversationOpened(conversation_id=number, user_id=user, other_user_id=other, opened_at=TIME, as_of=AsOf(0))
 
 
-def block(user: int, other: int) -> ConversationBlocked:
-    return ConversationBlocked(conversation_id=5, user_id=user, other_user_id=other, blocked_at=TIME)
+def block(user: int, other: int, number: int = 5) -> ConversationBlocked:
+    return ConversationBlocked(conversation_id=number, user_id=user, other_user_id=other, blocked_at=TIME)
 
 
-def unblock(user: int, other: int) -> ConversationUnblocked:
-    return ConversationUnblocked(conversation_id=5, user_id=user, other_user_id=other, unblocked_at=TIME)
+def unblock(user: int, other: int, number: int = 5) -> ConversationUnblocked:
+    return ConversationUnblocked(conversation_id=number, user_id=user, other_user_id=other, unblocked_at=TIME)
+
+
+def message(user: int, other: int, number: int = 5) -> MessageSent:
+    return MessageSent(
+        message_id=9,
+        conversation_id=number,
+        sender_id=user,
+        recipient_id=other,
+        content="hi",
+        content_type="text",
+        client_id="c",
+        sent_at=TIME,
+        as_of=AsOf(0),
+    )
+
+
+def read(user: int, other: int, number: int = 5) -> MessageRead:
+    return MessageRead(message_id=9, conversation_id=number, reader_id=user, sender_id=other, up_to_seq=1, read_at=TIME)
+
+
+WITHIN = (message, read, block, unblock)
+"""What needs a conversation."""
 
 
 async def test_partners_are_loaded_with_the_first_socket(world: World) -> None:
@@ -211,3 +243,61 @@ async def test_tables_that_lag_beyond_the_memory_are_waited_for(world: World, mo
     world.stored = 10
     await settle()
     assert world.loaded == [{1}]
+
+
+@pytest.mark.parametrize("local", [1, 2])
+async def test_what_is_not_of_the_pairs_conversation_is_inapplicable(world: World, local: int) -> None:
+    world.row(1, 2)
+    world.partners.watch(local)
+    await settle()
+    for event in WITHIN:
+        assert world.happens(event(1, 2, 6)).inapplicable
+    for number in (5, 6):
+        assert world.happens(opening(1, 2, number)).inapplicable
+    assert world.changes == []
+    assert world.partners.seen_by(local) == [3 - local]
+    for event in WITHIN:
+        assert not world.happens(event(1, 2)).inapplicable
+
+
+@pytest.mark.parametrize("local", [1, 2])
+async def test_strangers_can_only_begin_a_conversation(world: World, local: int) -> None:
+    world.partners.watch(local)
+    await settle()
+    for event in WITHIN:
+        assert world.happens(event(1, 2)).inapplicable
+    assert not world.happens(opening(1, 2)).inapplicable
+    for event in WITHIN:
+        assert not world.happens(event(1, 2)).inapplicable
+
+
+async def test_nothing_is_inapplicable_while_nobody_knows(world: World) -> None:
+    world.away = True
+    world.partners.watch(1)
+    await settle()
+    for event in (*WITHIN, opening):
+        assert not world.happens(event(1, 2)).inapplicable
+        assert not world.happens(event(3, 4)).inapplicable
+
+
+async def test_what_others_know_to_be_inapplicable_changes_nothing(world: World) -> None:
+    world.partners.watch(1)
+    await settle()
+    for event in (opening(1, 2), block(1, 2)):
+        entry = world.log.entry(event)
+        entry.inapplicable = True
+        world.partners.fold(entry)
+    assert world.partners.sees(1, 2) is False
+    assert world.changes == []
+
+
+async def test_a_second_opening_that_came_before_they_were_known_is_none(world: World) -> None:
+    world.happens(opening(1, 2))
+    world.partners.watch(1)
+    world.happens(opening(1, 2, 6))
+    world.happens(opening(1, 3))
+    world.happens(block(3, 1, 6))
+    await settle()
+    assert world.partners.seen_by(1) == [2, 3]
+    assert world.happens(message(1, 2, 6)).inapplicable
+    assert not world.happens(message(1, 2)).inapplicable
