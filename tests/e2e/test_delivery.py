@@ -2,11 +2,10 @@
 
 import asyncio
 
-from infra.kafka import producer
-from schemas.envelope import seal
 from schemas.events import AsOf, MessageSent
 from tests.support.clients import Frame, Socket, clients, new_user
 from tests.support.edges import edge_beside
+from tests.support.foreign import append_event
 from tests.support.system import System
 
 MANY = 1_000
@@ -63,26 +62,14 @@ async def test_a_foreign_record_in_another_partition_than_its_keys_takes_nothing
             as_of=AsOf(offset + 1, 1),
         )
         # So often, because a position in one partition says nothing in another.
-        last = await _append(system, foreign, (partition + 1) % system.settings.partitions, times=100)
+        elsewhere = (partition + 1) % system.settings.partitions
+        last = await append_event(system.settings, foreign, partition=elsewhere, times=100)
         await bert.http.get("/chat/conversations", params={"user_id": bob}, headers={"Chat-After": last})
         second = await alice.sent(conversation, "second")
         assert second["seq"] == 2
         history = await bert.history(conversation)
         assert [message["content"] for message in history["messages"]] == ["second", "first"]
         assert (await bert.list())["conversations"][0]["unread_count"] == 2
-
-
-async def _append(system: System, event: MessageSent, partition: int, *, times: int) -> str:
-    """Append as another producer would; return the last record's position."""
-    sealed = seal(event, ce_id="foreign", source="/foreign", time=event.sent_at)
-    record = {"value": sealed.value, "key": sealed.key, "partition": partition, "headers": sealed.headers}
-    writer = producer(system.settings)
-    await writer.start()
-    try:
-        written = [await writer.send_and_wait(event.topic, **record) for _ in range(times)]
-    finally:
-        await writer.stop()
-    return f"{partition}:{written[-1].offset}"
 
 
 async def test_a_thousand_messages_over_two_sockets_arrive_once_and_in_order(system: System) -> None:

@@ -21,9 +21,11 @@ from infra.log_reader import LogReader
 from infra.settings import Settings
 from infra.tail import Tail
 from infra.tokens import sign_token
-from tests.support.clients import PATIENCE_SECONDS, Client, clients, new_user
+from schemas.events import AnyEvent, AsOf, ConversationBlocked, ConversationOpened, MessageRead, MessageSent
+from tests.support.clients import PATIENCE_SECONDS, Client, Frame, clients, new_user
 from tests.support.dialling import Dial, cut
 from tests.support.edges import edge_beside
+from tests.support.foreign import append_event
 from tests.support.write_sides import worker
 
 
@@ -121,6 +123,54 @@ async def test_a_gap_that_no_memory_covers_comes_out_of_the_tables(
         assert [frame["message_id"] for frame in missed if frame["type"] == "message"] == sent
         assert [frame["seq"] for frame in missed if frame["type"] == "read"] == [51]
         assert missed[-1]["type"] == "blocked"
+
+
+def contradictions(alice: int, bert: int, conversation: int, first: Frame) -> list[AnyEvent]:
+    """Return what a pair with one message cannot have, and what strangers cannot."""
+    at = first["sent_at"]
+    as_of = AsOf(int(first["position"].partition(":")[2]) + 1, 1)
+    other, stranger = 2**53 - 5, new_user()
+    forged = {"message_id": other, "content": "forged", "content_type": "text", "sent_at": at}
+    read = {"message_id": first["message_id"], "reader_id": bert, "sender_id": alice, "read_at": at}
+    pair = {"user_id": alice, "other_user_id": bert}
+    return [
+        MessageSent(sender_id=alice, recipient_id=bert, conversation_id=other, client_id="a", as_of=as_of, **forged),
+        MessageSent(sender_id=stranger, recipient_id=alice, conversation_id=9, client_id="b", as_of=AsOf(0), **forged),
+        MessageRead(conversation_id=conversation, up_to_seq=10**9, **read),
+        MessageRead(conversation_id=other, up_to_seq=1, **read),
+        ConversationOpened(conversation_id=other, opened_at=at, as_of=as_of, **pair),
+        ConversationBlocked(conversation_id=other, blocked_at=at, **pair),
+        ConversationBlocked(conversation_id=9, user_id=stranger, other_user_id=alice, blocked_at=at),
+        ConversationBlocked(conversation_id=9, user_id=alice, other_user_id=stranger, blocked_at=at),
+    ]
+
+
+async def test_what_contradicts_a_conversation_is_told_nobody(
+    dial: Dial, edges: tuple[str, str], pair: Pair, module_settings: Settings
+) -> None:
+    """No producer of ours appends it, and the projections put it among the dead letters."""
+    alice, bert, conversation = pair
+    first = await alice.sent(conversation, "first")
+    history = f"/chat/conversations/{conversation}/messages"
+    async with clients(module_settings, edges[1], alice.user) as (elsewhere, _):
+        await elsewhere.http.get(history, headers={"Chat-After": first["position"]})
+        hers, his = await dial(edges[0], alice.user), await dial(edges[1], bert.user)
+        gone = await dial(edges[0], bert.user)
+        for line in (hers, his, gone):
+            await line.until("online")  # the partners are loaded by then
+        await cut(gone)
+        for event in contradictions(alice.user, bert.user, conversation, first):
+            last = await append_event(module_settings, event)
+            for client in (alice, elsewhere):
+                assert (await client.http.get(history, headers={"Chat-After": last})).json()["total"] == 1
+    second = await alice.sent(conversation, "second")
+    back = await dial(edges[0], bert.user, gone.given_back)
+    for line in (hers, his, back):
+        *before, message = await line.until("message")
+        assert message["message_id"] == second["message_id"]
+        assert {frame["type"] for frame in before} <= {"connected", "online", "heartbeat"}
+    await his.tell("typing", conversation_id=conversation)
+    await hers.until("typing")
 
 
 async def test_what_the_client_has_seen_since_its_cursor_is_not_told_again(
