@@ -80,7 +80,7 @@ class Memory:
         self._standing: dict[Standing, Entry] = {}
 
     def add(self, entry: Entry) -> None:
-        """Remember the next record of the partition, whether it counts is settled; void and undecodable ones too."""
+        """Remember the next record of the partition, void and undecodable ones too; whether it counts is settled."""
         self._entries.append(entry)
         self.end = entry.offset + 1
         if entry.counted and entry.event is not None:
