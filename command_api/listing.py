@@ -2,51 +2,60 @@
 
 from typing import Any
 
+from command_api.kept import Known
 from infra.edge import Edge
+from infra.staleness import PATIENCE_SECONDS, stale
 from schemas.answers import ListedConversation
-from schemas.conversation import Conversation
-from schemas.errors import Unavailable
-from schemas.ids import Partition
+from schemas.events import MessageSent
 from schemas.times import write_time
-
-PATIENCE_SECONDS = 2.0
-"""How long is waited until a list has what the log had when it was asked."""
 
 _ROW = "SELECT * FROM {schema}.conversation_list WHERE user_id = $1 AND id = $2"
 _PROFILE = "SELECT name, photo FROM {schema}.users WHERE id = $1"
 
 
 class Listing:
-    """Looks conversations up for those who have just opened them."""
+    """Looks conversations up for those who open them."""
 
     def __init__(self, edge: Edge) -> None:
+        self._edge = edge
         self._tables = edge.tables
         self._tail = edge.tail
 
-    async def opened(self, conversation: Conversation, user_id: int) -> ListedConversation:
-        """Return a conversation as it was when it was opened."""
+    async def seen(self, known: Known, user_id: int) -> ListedConversation:
+        """Return a conversation that the tables need not have yet, as the tail has seen it."""
+        conversation = known.conversation
         other_user_id = conversation.other(user_id).user_id
         profile = await self._tables.fetchrow(_PROFILE, other_user_id)
+        last = conversation.last_message
         return ListedConversation(
             id=conversation.id,
             user_id=user_id,
             other_user_id=other_user_id,
             other_user_name=profile["name"] if profile else None,
             other_user_photo=profile["photo"] if profile else None,
-            last_message=None,
-            last_message_sender=None,
-            unread_count=0,
-            updated_at=conversation.opened_at,
+            last_message=last.content if last else None,
+            last_message_sender=last.sender_id if last else None,
+            unread_count=self._unread(known, user_id),
+            updated_at=conversation.updated_at,
             created_at=conversation.opened_at,
         )
 
-    async def found(self, conversation_id: int, partition: Partition, user_id: int) -> ListedConversation:
-        """Return a conversation that was there, as of now where the tables keep up; Unavailable before they have it."""
-        await self._tables.passed({partition: self._tail.positions[partition]}, PATIENCE_SECONDS)
-        row = await self._tables.fetchrow(_ROW, user_id, conversation_id)
-        if row is None:
-            raise Unavailable("the read tables are behind the log")
-        return listed(row)
+    async def found(self, known: Known, user_id: int) -> tuple[ListedConversation, dict[str, str]]:
+        """Return a conversation that was there, and the headers that say how far behind the tables are, if they are."""
+        now = {known.partition: self._tail.positions[known.partition]}
+        headers = {} if await self._tables.passed(now, PATIENCE_SECONDS) else stale(self._edge, now)
+        row = await self._tables.fetchrow(_ROW, user_id, known.conversation.id)
+        return (listed(row) if row else await self.seen(known, user_id)), headers
+
+    def _unread(self, known: Known, user_id: int) -> int:
+        """Count the other's messages past the watermark, as far as they are remembered."""
+        read_seq = known.member(user_id).read_seq
+        return sum(
+            isinstance(entry.event, MessageSent)
+            and entry.event.recipient_id == user_id
+            and entry.judgement.seq > read_seq
+            for entry in self._tail.memories[known.partition].of_key(known.conversation.key)
+        )
 
 
 def listed(row: Any) -> ListedConversation:

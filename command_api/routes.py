@@ -96,9 +96,9 @@ class WriteRoutes:
         opened = await self._write.openings.open(asked)
         known = opened.known
         if opened.entry is None:
-            there = await self._listing.found(known.conversation.id, known.partition, asked.user_id)
-            return answer(there, headers=self._as_of(known.partition))
-        content = await self._listing.opened(known.conversation, asked.user_id)
+            there, stale = await self._listing.found(known, asked.user_id)
+            return answer(there, headers={**self._as_of(known.partition), **stale})
+        content = await self._listing.seen(known, asked.user_id)
         return answer(content, 201, _position(opened.entry.position))
 
     async def update_user(self, request: Request) -> Response:

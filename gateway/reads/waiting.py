@@ -1,24 +1,21 @@
 """Read your own writes: a GET waits until the read tables hold what its user wrote, was pushed, or names.
 
-What concerns a user the tail remembers (infra/memory.py); how far the tables are is in infra/read_tables.py.
+What concerns a user the tail remembers (infra/memory.py); how far the tables are is in infra/read_tables.py, and what
+an answer says of that in infra/staleness.py.
 """
 
 import asyncio
-import math
 from collections.abc import Mapping
 
 from starlette.requests import Request
 
 from infra.edge import Edge
+from infra.staleness import PATIENCE_SECONDS, stale
 from schemas.errors import Unavailable, invalid
 from schemas.ids import Partition, read_position
 from schemas.topics import BY_NAME, CONVERSATIONS, USERS
 
-PATIENCE_SECONDS = 2.0
-"""How long a GET waits before it answers with what there is."""
-
 AFTER = "Chat-After"
-STALE = "Chat-Stale"
 
 
 class Waiting:
@@ -49,7 +46,7 @@ class Waiting:
             raise Unavailable("the read tables are not built yet", retry_after=2)
         if heard and (not positions or await tables.passed(positions, deadline - loop.time())):
             return {}
-        return {STALE: str(self._seconds_behind(positions))}
+        return stale(self._edge, positions)
 
     def _concerning(self, user_id: int) -> dict[Partition, int]:
         """Return what the tables must pass, as far as they are not known to have."""
@@ -74,17 +71,6 @@ class Waiting:
                 raise invalid(AFTER, "names no partition of this log")
             named = _later(named, {partition: offset + 1})
         return named
-
-    def _seconds_behind(self, positions: Mapping[Partition, int]) -> int:
-        """Return the age, by the broker's time, of the oldest record that was waited for and is not in the tables."""
-        stored, memories = self._edge.tables.stored, self._edge.tail.memories
-        oldest = self._edge.clock.now() - PATIENCE_SECONDS * 1_000
-        for partition, offset in positions.items():
-            begin = stored.get(partition, 0)
-            if partition in memories and begin < offset:
-                missing = next(memories[partition].since(begin), None)
-                oldest = min(oldest, missing.timestamp if missing else oldest)
-        return math.ceil((self._edge.clock.now() - oldest) / 1_000)
 
 
 def _later(some: Mapping[Partition, int], others: Mapping[Partition, int]) -> dict[Partition, int]:

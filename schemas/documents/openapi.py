@@ -129,16 +129,20 @@ def _given(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _answers(operation: Operation) -> dict[str, Any]:
-    names = [*(["Chat-Position"] if operation.told else []), *(["Chat-Stale"] if operation.waits else [])]
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     described = {}
     for status, kind in operation.answers.items():
+        stale = operation.waits or (operation.shows and status is HTTPStatus.OK)
+        names = [*(["Chat-Position"] if operation.told else []), *(["Chat-Stale"] if stale else [])]
         described[str(status.value)] = {
             "description": (kind.__doc__ or "").splitlines()[0] if kind else status.phrase,
-            **({"headers": headers} if headers else {}),
+            **_headers(*names),
             "content": {"application/json": {"schema": ref(kind)}} if kind else _document(operation),
         }
     return described
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {"headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names}} if names else {}
 
 
 def _document(operation: Operation) -> dict[str, Any]:
@@ -161,5 +165,5 @@ def _errors(operation: Operation) -> dict[str, Any]:
 
 def _error_headers(status: HTTPStatus) -> dict[str, Any]:
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        return {"headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}}
+        return _headers("Retry-After")
     return {}

@@ -21,7 +21,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     `answers`: the body of each status; None is a document of its own. `needs_body`: a body may not be left out.
     `acts_for`: a back end says for whom by the query's `user_id`, or by the body's. `keyed`: takes `Idempotency-Key`.
-    `told`: its answer carries `Chat-Position`.
+    `told`: its answer carries `Chat-Position`. `shows`: its 200 shows what the read tables have, as a GET does.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -39,6 +39,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     acts_for: bool = False
     keyed: bool = False
     told: bool = False
+    shows: bool = False
 
     @property
     def waits(self) -> bool:
@@ -91,13 +92,14 @@ WRITES = (
         summary="Bring two users into conversation",
         description=(
             "For back ends, and for users where the service is set up so. 201 opens it; 200 shows the one that the "
-            "pair has already, as the list does."
+            "pair has already, as the list does, and is behind as the list may be: then with `Chat-Stale`."
         ),
         tag="writing",
         body=requests.OpenConversation,
         answers={HTTPStatus.CREATED: answers.ListedConversation, HTTPStatus.OK: answers.ListedConversation},
         errors=(*OF_BODY, *OF_TOKEN),
         told=True,
+        shows=True,
     ),
     Operation(
         method="POST",

@@ -97,7 +97,15 @@ def test_writes_tell_their_position_and_reads_may_wait_for_it() -> None:
     for path, method, operation in operations():
         headers = {name for response in operation["responses"].values() for name in response.get("headers", ())}
         assert ("Chat-Position" in headers) == (path.startswith("/chat/") and method != "GET")
-        assert ("Chat-Stale" in headers) == (path.startswith("/chat/") and method == "GET")
+        assert ("Chat-Stale" in headers) == (
+            path.startswith("/chat/") and (method == "GET" or path == "/chat/conversations")
+        )
+
+
+def test_a_conversation_that_was_there_may_be_shown_late_and_a_new_one_never() -> None:
+    responses = DOCUMENT["paths"]["/chat/conversations"]["post"]["responses"]
+    assert "Chat-Stale" in responses["200"]["headers"]
+    assert "Chat-Stale" not in responses["201"]["headers"]
 
 
 def test_numbers_in_a_query_have_their_bounds() -> None:
