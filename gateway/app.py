@@ -17,7 +17,7 @@ from gateway import documents
 from gateway.health import Health
 from gateway.service import Service
 from infra.settings import Settings
-from schemas.errors import Unavailable
+from schemas.errors import ChatError, Code, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +46,24 @@ def create_app(settings: Settings) -> Starlette:
 
 
 async def _bring_up(app: Starlette, service: Service) -> None:
-    otherwise, app.router.default = app.router.default, _not_ready
+    app.router.default = _not_ready
     try:
         routes = await service.start()
     except Exception as error:  # noqa: BLE001 - handed on to the process, which ends
         service.fail(error)
     else:
         app.router.routes.extend(routes)
-        app.router.default = otherwise
+        app.router.default = _not_found
 
 
 async def _not_ready(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer everything, sockets too, while there are no routes yet."""
     await failure(Unavailable("this edge is starting"))(scope, receive, send)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what no route is for; Starlette itself has no words for sockets."""
+    await failure(ChatError(Code.NOT_FOUND, "Not Found"))(scope, receive, send)
 
 
 def _cors(app: ASGIApp, settings: Settings) -> ASGIApp:

@@ -4,20 +4,14 @@ The door of `/chat/connect`. A socket is accepted, told why it cannot stay, and 
 it; only a foreign Origin is refused by HTTP. Resuming is in resume.py, places in admission.py.
 """
 
-import logging
-import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-import orjson
 from starlette.types import Scope, Send
 
 from gateway.sockets.wire import KEY, Wire
-from schemas.errors import ChatError, Code, forbidden
-from schemas.times import format_time
-
-log = logging.getLogger(__name__)
+from schemas.errors import ChatError, Code
 
 SUBPROTOCOL = "chat.v1"
 BEARER = "bearer."
@@ -94,14 +88,6 @@ def comes_from_afar(scope: Scope, allowed: Sequence[str]) -> bool:
         return urlsplit(origin).netloc != headers.get(b"host")
     except ValueError:
         return True
-
-
-async def refuse(send: Send) -> None:
-    """Answer a foreign page by HTTP, before the handshake ends."""
-    body: dict[str, Any] = forbidden("this Origin may not connect").body(format_time(time.time_ns() // 1_000_000))
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": orjson.dumps(body)})
 
 
 def _last(query: dict[str, list[str]], name: str) -> str | None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from starlette.routing import WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from command_api.http import failure
 from command_api.service import WriteSide
 from command_api.tokens import Identity
 from gateway.presence.admission import Admission
@@ -28,7 +29,7 @@ from gateway.sockets.heartbeats import SECONDS, Heartbeats
 from gateway.sockets.hub import Hub
 from gateway.sockets.wire import GOING_AWAY, Wire
 from infra.tail import Stage
-from schemas.errors import ChatError, Code, Failed
+from schemas.errors import ChatError, Code, Failed, forbidden
 from schemas.events import (
     CONVERSATION_EVENTS,
     PRESENCE_EVENTS,
@@ -109,8 +110,7 @@ class Live:
         scope["query_string"] = b""  # a token may be in it, and servers log what they accept
         await receive()
         if connecting.comes_from_afar(scope, self._edge.settings.allowed_origins):
-            await connecting.refuse(send)
-            wire.answered()
+            await failure(forbidden("this Origin may not connect"))(scope, receive, send)
             return
         try:
             admitted = None if self._stopping else await self._admit(wire, asked)

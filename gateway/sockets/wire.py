@@ -118,7 +118,7 @@ class Wire(WebSocketsSansIOProtocol):
         if self.gone:
             return
         if not self.handshake_complete:
-            self.answered()
+            self._answered()
             self.transport.abort()
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -128,10 +128,6 @@ class Wire(WebSocketsSansIOProtocol):
         self._cut_off_later()
         if self.read_paused:
             self._parse()
-
-    def answered(self) -> None:
-        """Take note that the handshake is over without a socket, which uvicorn itself forgets."""
-        self.handshake_complete = True
 
     def forget_handshake(self) -> None:
         """Let go of what only the handshake needed: a third of what an idle socket holds."""
@@ -168,6 +164,11 @@ class Wire(WebSocketsSansIOProtocol):
         if self.read_paused and self.queue.empty():
             self._parse()
         return event
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body":
+            self._answered()  # which uvicorn itself forgets
 
     def handle_ping(self) -> None:
         # While the peer does not read, answers would pile up; the last one will do (RFC 6455, section 5.5.3).
@@ -232,7 +233,7 @@ class Wire(WebSocketsSansIOProtocol):
             self.close(GOING_AWAY)
         else:
             super().shutdown()
-            self.answered()
+            self._answered()
 
     def _parse(self) -> None:
         """Parse what was read until enough frames have come of it; when all is parsed, read on."""
@@ -264,6 +265,10 @@ class Wire(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
 
+    def _answered(self) -> None:
+        """Take note that the handshake is over without a socket."""
+        self.handshake_complete = True
+
     def _cut_off_later(self) -> None:
         """End it some time, though a transport that is closed waits for the peer to read what was written."""
         if self.close_timer is None:
@@ -274,7 +279,7 @@ class Wire(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is None or self.gone:
             return
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.answered()
+        self._answered()
         self.transport.close()
 
 

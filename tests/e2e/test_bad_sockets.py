@@ -210,12 +210,26 @@ async def test_thousands_of_frames_in_one_piece_are_answered_in_their_order(
         assert [json.loads(await connection.recv())["ref"] for _ in refs] == refs
 
 
-async def test_a_page_from_elsewhere_gets_no_socket(system: System) -> None:
-    url = f"{system.ws_url}?token={system.token(new_user())}"
+@pytest.mark.parametrize(
+    ("path", "origin", "refusal"),
+    [
+        ("", "https://elsewhere.example", (403, "FORBIDDEN")),
+        ("/nothing", None, (404, "NOT_FOUND")),
+        ("/", None, (404, "NOT_FOUND")),
+    ],
+)
+async def test_a_page_from_elsewhere_and_an_unknown_path_get_no_socket(
+    system: System, path: str, origin: str | None, refusal: tuple[int, str]
+) -> None:
+    url = f"{system.ws_url}{path}?token={system.token(new_user())}"
     with pytest.raises(InvalidStatus) as refused:
-        async with connect(url, origin=Origin("https://elsewhere.example")):
+        async with connect(url, origin=Origin(origin) if origin else None):
             pass
-    assert refused.value.response.status_code == 403
+    response = refused.value.response
+    assert (response.status_code, json.loads(response.body or b"")["code"]) == refusal
+    assert response.headers["content-type"] == "application/json"
+    log = (system.home / "logs" / "edge-1.log").read_text(encoding="utf-8")
+    assert "without completing handshake" not in log
 
 
 async def test_a_sixth_socket_is_refused_and_the_five_stay(system: System) -> None:

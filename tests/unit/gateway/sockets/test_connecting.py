@@ -1,11 +1,10 @@
 """The handshake: tokens, Origins, what to resume from."""
 
-import json
 from typing import Any
 
 import pytest
 
-from gateway.sockets.connecting import asked, close_code, comes_from_afar, refuse, subprotocol, wire_of
+from gateway.sockets.connecting import asked, close_code, comes_from_afar, subprotocol, wire_of
 from schemas.errors import ChatError, Code, Unavailable
 
 
@@ -72,18 +71,6 @@ def test_only_pages_of_ours_and_those_listed_may_connect(
 ) -> None:
     given = scope(host="chat.example", origin=origin) if origin else scope(host="chat.example")
     assert comes_from_afar(given, allowed) is afar
-
-
-async def test_a_foreign_page_is_refused_by_http() -> None:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await refuse(send)
-    start, body = sent
-    assert (start["type"], start["status"]) == ("websocket.http.response.start", 403)
-    assert json.loads(body["body"])["code"] == "FORBIDDEN"
 
 
 @pytest.mark.parametrize(
