@@ -5,6 +5,7 @@ description of its type, which the OpenAPI document shows too.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def parse(data: bytes | str, kind: type[T]) -> T:
 
 
 def decode_object(data: bytes | str) -> dict[str, Any]:
-    """Decode strict JSON (RFC 8259) whose root is an object; duplicate keys, NaN and Infinity are refused."""
+    """Decode strict JSON (RFC 8259) whose root is an object; duplicate keys, NaN and infinities are refused."""
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         value = _JSON.decode(text)
@@ -112,8 +113,15 @@ def _no_constant(name: str) -> Never:
     raise ValueError(f"{name} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
 def _malformed(reason: str) -> ChatError:
     return ChatError(Code.MALFORMED_JSON, "the body is not a JSON object", {"body": reason})
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+_JSON = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite)

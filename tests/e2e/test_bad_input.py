@@ -79,6 +79,7 @@ async def test_a_message_without_a_field(place: Place, field: str) -> None:
         (b"[]", "body"),
         (b'{"content":NaN}', "body"),
         (b'{"content":Infinity}', "body"),
+        (b'{"conversation_id":1e400,"user_id":1,"content":"x"}', "body"),
         (b'{"content":' + b"[" * 50_000, "body"),
         (b'{"content":"\xff"}', "body"),
         (b'{"content":"a","content":"b"}', "content"),
@@ -87,11 +88,6 @@ async def test_a_message_without_a_field(place: Place, field: str) -> None:
 )
 async def test_a_body_that_is_no_json_object(place: Place, body: bytes, field: str) -> None:
     expect(await post(place, body), 400, "MALFORMED_JSON", field)
-
-
-async def test_a_number_beyond_all_bounds(place: Place) -> None:
-    body = b'{"conversation_id":1e400,"user_id":1,"content":"x"}'
-    expect(await post(place, body), 400, "VALIDATION_ERROR", "conversation_id")
 
 
 async def test_a_body_that_is_too_large_of_another_type_or_with_two_keys(place: Place) -> None:

@@ -42,6 +42,9 @@ def accepted(body: dict[str, Any], kind: type[msgspec.Struct] = SendMessage) -> 
         pytest.param(b'{"a":NaN}', id="NaN"),
         pytest.param(b'{"a":Infinity}', id="Infinity"),
         pytest.param(b'{"a":-Infinity}', id="-Infinity"),
+        pytest.param(b'{"a":1e400}', id="a number that would be Infinity"),
+        pytest.param(b'{"a":[-1.0E+400]}', id="a number that would be -Infinity"),
+        pytest.param(b'{"conversation_id":1e400,"user_id":2,"content":"x"}', id="an id of 1e400"),
         pytest.param(b'{"a":' + b"[" * 60_000, id="nesting without end"),
         pytest.param(b'{"a":' + b'{"a":' * 10_000, id="objects without end"),
         pytest.param(b'{"a":' + b"9" * 5_000 + b"}", id="a number of 5,000 digits"),
@@ -74,7 +77,7 @@ def test_a_key_that_is_no_text_is_named_as_far_as_it_can_be() -> None:
 
 
 def test_an_unknown_field_may_hold_anything() -> None:
-    assert accepted({**MESSAGE, "unknown": ["\ud800", {"a": "\udfff"}]}).user_id == MESSAGE["user_id"]
+    assert accepted({**MESSAGE, "unknown": ["\ud800", {"a": "\udfff"}, 1.5e300, 1e-400]}).user_id == MESSAGE["user_id"]
 
 
 def test_a_duplicate_among_thousands_costs_no_more_than_reading_them() -> None:
@@ -90,10 +93,6 @@ def test_a_wrong_id_is_named(field: str, value: object) -> None:
     error = refused({**MESSAGE, field: value})
     assert error.code is Code.VALIDATION_ERROR
     assert error.details == {field: "must be an integer from 1 to 2^53-1"}
-
-
-def test_an_id_of_1e400_is_named() -> None:
-    assert list(refused(b'{"conversation_id":1e400,"user_id":2,"content":"x"}').details) == ["conversation_id"]
 
 
 def test_the_largest_id_is_taken() -> None:
