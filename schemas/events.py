@@ -31,7 +31,7 @@ ClientId = Annotated[
     Meta(
         max_length=64,
         pattern=r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z",
-        description="1 to 64 printable characters",
+        description="1 to 64 characters without those for control",
     ),
 ]
 Name = Annotated[

@@ -7,8 +7,23 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from schemas.events import ClientId, Content, Name, Photo
+from schemas.events import Content, Name, Photo
 from schemas.ids import Id
+
+_UNPRINTABLE = (
+    r"\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\ufffb"
+    # As themselves, since JSON Schema and Python have no escape in common for those past U+FFFF.
+    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001-\U000e007f"
+    "\U000f0000-\U0010ffff"
+)
+"""Characters for control, format, lines and private use (Unicode's categories Cc, Cf, Zl, Zp, Co), and surrogates."""
+
+ClientId = Annotated[
+    str,
+    Meta(max_length=64, pattern=rf"\A[^{_UNPRINTABLE}]+\Z", description="1 to 64 printable characters"),
+]
+"""The log may hold others, of earlier times (events.py)."""
 
 ContentType = Annotated[Literal["text"], Meta(description="one of: text")]
 ReportType = Annotated[

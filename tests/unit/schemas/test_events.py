@@ -87,5 +87,13 @@ def test_fields_that_came_later_may_be_missing() -> None:
     )
 
 
+def test_a_client_id_that_requests_may_not_have_any_more_is_read_as_before() -> None:
+    message = next(event for event in EXAMPLES if isinstance(event, MessageSent))
+    value = golden(message).replace(b'"b2f0-1"', rb'"b\u200b"')
+    earlier = unseal(message.topic, b"7:12", value, [("ce_type", message.type.encode())])
+    assert isinstance(earlier, MessageSent)
+    assert earlier.client_id == "b\u200b"
+
+
 def test_an_erasure_has_the_key_of_what_it_erases() -> None:
     assert key_of(Erased(topic="chat.users", user_id=7)) == "7"

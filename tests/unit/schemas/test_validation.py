@@ -1,6 +1,8 @@
 """Bad input: each has its code and names its field, and none is anything worse."""
 
 import json
+import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import ChatError, Code
-from schemas.requests import FileReport, ListConversations, ListMessages, OpenConversation, SendMessage, UpdateUser
+from schemas.requests import (
+    FileReport,
+    ListConversations,
+    ListMessages,
+    MessageFrame,
+    OpenConversation,
+    SendMessage,
+    UpdateUser,
+)
 from schemas.validation import check, check_query, decode_object, parse
 
 MESSAGE = {"conversation_id": 1, "user_id": 2, "content": "hi"}
@@ -143,6 +153,25 @@ def test_another_content_type_is_named(content_type: object) -> None:
 )
 def test_a_wrong_client_id_is_named(client_id: object) -> None:
     error = refused({**MESSAGE, "client_id": client_id})
+    assert error.details == {"client_id": "must be 1 to 64 printable characters"}
+
+
+def test_a_client_id_has_characters_that_can_be_seen_and_spaces() -> None:
+    unprintable = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+
+    def taken(character: str) -> bool:
+        return error_of(lambda: check({**MESSAGE, "client_id": character}, SendMessage)) is None
+
+    for character in map(chr, range(sys.maxunicode + 1)):
+        category = unicodedata.category(character)
+        if category != "Cn":  # not assigned yet
+            assert taken(character) == (category not in unprintable), f"U+{ord(character):04X}"
+
+
+@pytest.mark.parametrize("kind", [SendMessage, FileReport, MessageFrame])
+@pytest.mark.parametrize("client_id", ["a\u200b", "\u202ea", "\ue000"])
+def test_a_client_id_is_the_same_in_bodies_and_in_frames(kind: type[msgspec.Struct], client_id: str) -> None:
+    error = refused({"type": "message", **MESSAGE, **REPORT, "client_id": client_id}, kind)
     assert error.details == {"client_id": "must be 1 to 64 printable characters"}
 
 
