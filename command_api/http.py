@@ -3,6 +3,7 @@
 The errors themselves and their codes are in schemas/errors.py.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+BODY_SECONDS = 30.0
+"""How long a body may take to come."""
+
 encode = msgspec.json.Encoder().encode
 _OF_STATUS = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED, 413: Code.PAYLOAD_TOO_LARGE}
 
@@ -41,7 +45,7 @@ def encoded(content: bytes, status: int = 200, headers: Mapping[str, str] | None
 
 
 async def body(request: Request, kind: type[T]) -> T:
-    """Read the request's JSON body; ChatError when it is too large, of another type, or not what `kind` says."""
+    """Read the request's JSON body; ChatError when it is too large or late, of another type, or not `kind`."""
     _check_media_type(request)
     return parse(await _read(request), kind)
 
@@ -64,14 +68,23 @@ def _check_media_type(request: Request) -> None:
 
 
 async def _read(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > MAX_BYTES:
+        raise _too_large()
     read = bytearray()
-    async for chunk in request.stream():
-        read += chunk
-        if len(read) > MAX_BYTES:
-            raise ChatError(
-                Code.PAYLOAD_TOO_LARGE, "the body is too large", {"body": f"must be at most {MAX_BYTES} bytes"}
-            )
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                read += chunk
+                if len(read) > MAX_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise invalid("body", f"must come within {BODY_SECONDS:g} s") from None
     return bytes(read)
+
+
+def _too_large() -> ChatError:
+    return ChatError(Code.PAYLOAD_TOO_LARGE, "the body is too large", {"body": f"must be at most {MAX_BYTES} bytes"})
 
 
 def identify(request: Request, tokens: Tokens) -> Identity:

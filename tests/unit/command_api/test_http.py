@@ -1,6 +1,8 @@
 """HTTP as both sides speak it: bodies, tokens, ids in paths, and an answer for every error."""
 
+import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -114,6 +116,28 @@ async def test_a_body_without_end_is_refused_as_soon_as_it_is_too_large(client: 
     response = await client.post("/send", content=endless(), headers={"content-type": "application/json"})
     assert code(response) == (413, "PAYLOAD_TOO_LARGE")
     assert sent < 200
+
+
+async def never() -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json", "content-length": str(MAX_BYTES + 1)}
+    async with asyncio.timeout(5):
+        response = await client.post("/send", content=never(), headers=headers)
+    assert code(response) == (413, "PAYLOAD_TOO_LARGE")
+
+
+async def test_a_body_that_does_not_come_is_given_up(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("command_api.http.BODY_SECONDS", 0.01)
+    async with asyncio.timeout(5):
+        response = await client.post("/send", content=never(), headers={"content-type": "application/json"})
+    assert code(response) == (400, "VALIDATION_ERROR")
+    assert response.json()["details"] == {"body": "must come within 0.01 s"}
 
 
 @pytest.mark.parametrize(
