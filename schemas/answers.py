@@ -117,7 +117,7 @@ class MessageList(Answer, frozen=True, kw_only=True):
 class Block(Answer, frozen=True, kw_only=True):
     """A block in force."""
 
-    user_id: Id
+    user_id: Annotated[Id, Meta(description="who blocks: the user whose list it is, not the one who is blocked")]
     conversation_id: Id
     blocked_at: Time
 

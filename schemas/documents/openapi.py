@@ -31,7 +31,15 @@ HEADERS = {
     "Chat-Position": ("where the write lies in the log; give it back as `Chat-After`", {"type": "string"}),
     "Chat-Stale": ("how many seconds the answer is behind, when it is", {"type": "integer", "minimum": 1}),
     "Retry-After": ("seconds after which the same request may succeed", {"type": "integer", "minimum": 1}),
+    "WWW-Authenticate": ("that a bearer token is wanted, and the one given is none (RFC 6750)", {"type": "string"}),
 }
+OF_STATUS = {
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
+    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
+}
+"""The header that every error of a status has."""
+
 PARAMETERS = {
     "id": {"name": "id", "in": "path", "required": True, "schema": ID},
     "user_id": {
@@ -156,14 +164,8 @@ def _errors(operation: Operation) -> dict[str, Any]:
     return {
         str(status.value): {
             "description": ", ".join(codes),
-            **_error_headers(status),
+            **(_headers(OF_STATUS[status]) if status in OF_STATUS else {}),
             "content": {"application/json": {"schema": ref(Failure)}},
         }
         for status, codes in sorted(by_status.items())
     }
-
-
-def _error_headers(status: HTTPStatus) -> dict[str, Any]:
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        return _headers("Retry-After")
-    return {}

@@ -87,6 +87,17 @@ def test_what_wants_a_token_says_so_and_how_it_refuses() -> None:
         assert ("401" in operation["responses"]) == path.startswith("/chat/")
 
 
+def test_an_error_has_the_header_of_its_status() -> None:
+    for _, _, operation in operations():
+        for status, header in (("401", "WWW-Authenticate"), ("429", "Retry-After")):
+            if status in operation["responses"]:
+                assert list(operation["responses"][status]["headers"]) == [header]
+
+
+def test_a_block_says_whose_it_is() -> None:
+    assert "who blocks" in DOCUMENT["components"]["schemas"]["Block"]["properties"]["user_id"]["description"]
+
+
 def test_every_code_of_the_contract_can_be_met_somewhere() -> None:
     documented = {code for operation in OPERATIONS for code in operation.errors}
     outside_of_operations = {Code.NOT_FOUND, Code.METHOD_NOT_ALLOWED, Code.INTERNAL_ERROR, Code.SERVICE_UNAVAILABLE}
