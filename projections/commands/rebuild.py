@@ -31,6 +31,10 @@ class Interrupted(click.ClickException):
     """Somebody wanted it to end."""
 
 
+class Dropped(click.ClickException):
+    """The tables are not there any more."""
+
+
 @click.command()
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Processes here that share it."
@@ -84,9 +88,10 @@ def _help(settings: Settings, leader: int) -> None:
     die_with(leader, signal.SIGKILL)
     try:
         _run(building.join(settings))
+    except (Interrupted, Dropped):
+        pass  # it is the leader who tells, and where tables could not be made unique it only starts over
     except click.ClickException as end:
-        if not isinstance(end, Interrupted):
-            end.show()
+        end.show()
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -95,7 +100,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     except (Refusal, GaveUp, Away) as end:
         raise click.ClickException(str(end)) from end
     except Gone as end:
-        raise click.ClickException(f"the tables are gone; was the generation dropped? ({end})") from end
+        raise Dropped(f"the tables are gone; was the generation dropped? ({end})") from end
     except asyncio.CancelledError:
         raise Interrupted("interrupted; chat rebuild goes on where it was") from None
 

@@ -1,11 +1,16 @@
 """projections/commands/rebuild.py: what the person at the terminal sees."""
 
+import asyncio
 import sys
+from pathlib import Path
 
 import pytest
 
+from infra.settings import load_settings
 from projections.build import Stage
+from projections.commands import rebuild
 from projections.commands.rebuild import Progress, describe
+from projections.database import Away, Gone
 
 
 def test_a_stage_has_records_rate_and_time_left() -> None:
@@ -37,3 +42,27 @@ def test_what_stays_is_not_written_over_on_a_terminal(
     assert capsys.readouterr().err == (
         f"{beginning}comparing …{beginning}they differ:\n  messages\n{beginning}waiting …\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (Gone("chat_g2.positions"), ""),
+        (Away("Postgres is away"), "Error: Postgres is away\n"),
+    ],
+)
+def test_a_helper_leaves_it_to_the_leader_to_tell_of_tables_that_are_gone(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    end: Exception,
+    said: str,
+) -> None:
+    async def join(_: object) -> None:
+        raise end
+
+    monkeypatch.setattr("projections.commands.process.run", asyncio.run)
+    monkeypatch.setattr("projections.rebuild.join", join)
+    monkeypatch.setattr(rebuild, "die_with", lambda *_: None)
+    rebuild._help(load_settings({"CHAT_HOME": str(tmp_path)}, discover=False), 0)
+    assert capsys.readouterr().err == said
