@@ -29,21 +29,30 @@ class Stand(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """One generation: its schema, the epoch of the log that it was made from, and where it stands."""
+    """One generation: its schema, the epoch of the log that it was made from, and where it stands.
+
+    `dead_letters` and `differences`: how many it has.
+    """
 
     schema: str
     epoch: str
+    live: bool
     stands: Mapping[Partition, Stand]
+    dead_letters: int
+    differences: int
 
 
 async def built(settings: Settings) -> list[Tables]:
     """Return all generations; none before a worker has made one. StartError when Postgres does not answer."""
     async with reach.postgres(settings) as connection:
         try:
-            rows = await connection.fetch("SELECT schema_name, epoch FROM chat.generations ORDER BY id")
+            rows = await connection.fetch("SELECT schema_name, epoch, state = 'live' FROM chat.generations ORDER BY id")
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             return []
-        return [Tables(schema, epoch, await _stands(connection, schema)) for schema, epoch in rows]
+        return [
+            Tables(schema, epoch, live, await _stands(connection, schema), *await _counts(connection, schema))
+            for schema, epoch, live in rows
+        ]
 
 
 async def disagreements(settings: Settings, built: list[Tables]) -> list[str]:
@@ -64,6 +73,12 @@ async def _stands(connection: Any, schema: str) -> dict[Partition, Stand]:
     # A schema's name comes from our own table, and cannot be a parameter.
     rows = await connection.fetch(f"SELECT topic, partition, next_offset, last_ce_id FROM {schema}.positions")  # noqa: S608
     return {Partition(row[0], row[1]): Stand(row[2], row[3]) for row in rows}
+
+
+async def _counts(connection: Any, schema: str) -> tuple[int, int]:
+    counts = f"SELECT (SELECT count(*) FROM {schema}.dead_letters), (SELECT count(*) FROM {schema}.differences)"  # noqa: S608
+    dead_letters, differences = await connection.fetchrow(counts)
+    return dead_letters, differences
 
 
 async def _of_one(reader: LogReader, stands: Mapping[Partition, Stand]) -> list[str]:

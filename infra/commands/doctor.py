@@ -59,7 +59,7 @@ async def _look() -> list[Finding]:
     if settings.database_url:
         findings.append(await _postgres(settings))
     if {finding.name for finding in findings if finding.well} >= {"kafka", "postgres"}:
-        findings.append(await _tables(settings))
+        findings += await _tables(settings)
     if running:
         findings += [await _edge(url) for url in running.edges]
     return findings
@@ -134,14 +134,23 @@ async def _postgres(settings: Settings) -> Finding:
     return Finding("postgres", well=True, found=f"PostgreSQL {version} at {settings.database().rpartition('@')[2]}")
 
 
-async def _tables(settings: Settings) -> Finding:
+async def _tables(settings: Settings) -> list[Finding]:
     try:
         built = await agreement.built(settings)
         wrong = await agreement.disagreements(settings, built)
     except StartError as error:
-        return Finding("tables", well=False, found=str(error))
+        return [Finding("tables", well=False, found=str(error))]
     text = "; ".join(wrong) or f"of this log: {', '.join(tables.schema for tables in built) or 'none yet'}"
-    return Finding("tables", not wrong, f"{text}; see docs/operating.md" if wrong else text)
+    return [
+        Finding("tables", not wrong, f"{text}; see docs/operating.md" if wrong else text),
+        # For a person to judge: the service goes on without what could not be applied.
+        *(Finding("live", well=True, found=_counted(tables)) for tables in built if tables.live),
+    ]
+
+
+def _counted(tables: agreement.Tables) -> str:
+    counted = f"{tables.schema}: {tables.dead_letters} dead letters, {tables.differences} differences"
+    return f"{counted}; see docs/operating.md" if tables.dead_letters or tables.differences else counted
 
 
 async def _edge(url: str) -> Finding:

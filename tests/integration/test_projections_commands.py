@@ -124,6 +124,18 @@ async def test_the_doctor_knows_the_tables_of_this_log(settings: Settings) -> No
     assert await diagnosed(settings) == {"name": "tables", "well": True, "found": "of this log: chat_g1"}
 
 
+async def test_the_doctor_counts_what_the_live_tables_could_not_apply_and_is_content(settings: Settings) -> None:
+    await projected(settings)
+    (row,) = await parsed(settings, "generations", "list")
+    assert row["dead_letters"] * row["differences"] > 0
+    counted = f"chat_g1: {row['dead_letters']} dead letters, {row['differences']} differences; see docs/operating.md"
+    assert await diagnosed(settings, "live") == {"name": "live", "well": True, "found": counted}
+    assert f"live      {counted}\n" in (await run(settings, "doctor")).output
+    await run_sql(settings, "DELETE FROM chat_g1.differences")
+    await run_sql(settings, "DELETE FROM chat_g1.dead_letters")
+    assert (await diagnosed(settings, "live"))["found"] == "chat_g1: 0 dead letters, 0 differences"
+
+
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
