@@ -23,7 +23,7 @@ ClientId = Annotated[
     str,
     Meta(max_length=64, pattern=rf"\A[^{_UNPRINTABLE}]+\Z", description="1 to 64 printable characters"),
 ]
-"""The log may hold others, of earlier times (events.py)."""
+"""As clients may write it; what is in the log is read more leniently (events.py)."""
 
 ContentType = Annotated[Literal["text"], Meta(description="one of: text")]
 ReportType = Annotated[
