@@ -8,11 +8,13 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import platform
 import signal
+import struct
 import sys
 import time
 from asyncio.subprocess import DEVNULL, STDOUT, Process
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from infra import logfile, running
 from infra.part import Part, StartError
 
 PR_SET_PDEATHSIG = 1
+SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(platform.machine())
+SCHED_ATTR = struct.Struct("IIQiIQQQ")
+"""size, policy, flags, nice, priority, runtime, deadline, period: sched_setattr(2)."""
+
 PID_FILE = "chat.pid"
 LEFTOVER_SECONDS = 20
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -52,7 +58,7 @@ class Child:
                     user=part.account.uid if part.account else None,
                     group=part.account.gid if part.account else None,
                     extra_groups=[] if part.account else None,
-                    preexec_fn=_tie(part.orphan_signal),
+                    preexec_fn=partial(_begin, os.getpid(), part),
                 )
             child = cls(part, process)
             await child._take_directory()
@@ -160,10 +166,21 @@ def leftover_of(directory: Path | None) -> running.Process | None:
     return None
 
 
-def _tie(orphan_signal: signal.Signals) -> Callable[[], None]:
-    """Return what the child runs before its program: tie its life to ours."""
-    # After the change of user, which would undo it.
-    return partial(die_with, os.getpid(), orphan_signal)
+def _begin(parent: int, part: Part) -> None:
+    """Run by the child before its program, and after the change of user, which would undo it."""
+    die_with(parent, part.orphan_signal)
+    if part.slice_ms is not None:
+        ask_for_slice(part.slice_ms)
+
+
+def ask_for_slice(milliseconds: float) -> None:
+    """Say how long this process, and all that it starts, runs before others have their turn, if the system lets it."""
+    if sys.platform != "linux" or SCHED_SETATTR is None:
+        return
+    policy, nice = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    LIBC.syscall(
+        SCHED_SETATTR, 0, SCHED_ATTR.pack(SCHED_ATTR.size, policy, 0, nice, 0, int(milliseconds * 1e6), 0, 0), 0
+    )
 
 
 def die_with(parent: int, orphan_signal: signal.Signals) -> None:

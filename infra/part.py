@@ -32,6 +32,8 @@ class Part:
     directory: state that only one process may hold; None: it has none.
     stop_signal: ends it in good order, within `stop_seconds`; afterwards it is killed.
     orphan_signal: what the kernel sends it when our own process dies.
+    slice_ms: how long it runs before others have their turn (Linux 6.12 and later), None: as the system does. Who has
+        little to do and is waited for asks for less and gets it sooner, who has much to do and is not, for more.
     """
 
     name: str
@@ -46,3 +48,4 @@ class Part:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20
     orphan_signal: signal.Signals = signal.SIGKILL
+    slice_ms: float | None = None

@@ -106,6 +106,7 @@ def lay_out(settings: Settings, wanted: Wanted, progress: Progress) -> System:
             log=home / "logs" / f"worker-{number}.log",
             # It has no address; that it works shows in the read tables, which edges tell of.
             ready=partial(asyncio.sleep, 0),
+            slice_ms=20,
         )
         for number in range(1, wanted.workers + 1)
     )

@@ -83,6 +83,7 @@ def prepare_kafka(directory: Path, logs: Path, *, brokers: int | None, progress:
                 ready=partial(wait_for_broker, address, node),
                 # In good order even then: otherwise it reads its logs through at the next start.
                 orphan_signal=signal.SIGTERM,
+                slice_ms=0.1,
             )
         )
     return Kafka(bootstrap_servers=",".join(f"{LOOPBACK}:{port}" for port in ports[:brokers]), parts=tuple(parts))

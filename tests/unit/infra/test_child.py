@@ -1,4 +1,5 @@
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ import psutil
 import pytest
 
 from infra import child
-from infra.child import Child, serving
+from infra.child import LIBC, SCHED_ATTR, SCHED_SETATTR, Child, serving
 from infra.part import StartError
 from infra.running import Process
 from tests.support.parts import shell_part
@@ -54,6 +55,25 @@ async def test_a_part_that_does_not_stop_is_killed_with_all_it_started(tmp_path:
     async with asyncio.timeout(5):
         while grandchild.alive():
             await asyncio.sleep(0.01)
+
+
+def slice_of(pid: int) -> float:
+    """Ask the system how many milliseconds a process runs before others have their turn; 0: it has no such thing."""
+    attributes = ctypes.create_string_buffer(SCHED_ATTR.size)
+    if SCHED_SETATTR is None or LIBC.syscall(SCHED_SETATTR + 1, pid, attributes, SCHED_ATTR.size, 0):
+        return 0
+    return SCHED_ATTR.unpack(attributes.raw)[5] / 1e6  # type: ignore[no-any-return]
+
+
+@pytest.mark.skipif(not slice_of(0), reason="this system has no slices")
+async def test_a_part_and_what_it_starts_have_the_slice_that_it_asks_for(tmp_path: Path) -> None:
+    usual = slice_of(0)
+    asking = shell_part(tmp_path, 'sleep 60 & touch "$READY"; wait', slice_ms=2 * usual)
+    async with serving([asking]) as (running,):
+        (started,) = psutil.Process(running.identity.pid).children()
+        assert slice_of(running.identity.pid) == slice_of(started.pid) == 2 * usual
+    async with serving([shell_part(tmp_path, SERVES, name="another")]) as (running,):
+        assert slice_of(running.identity.pid) == slice_of(0) == usual
 
 
 async def test_one_that_cannot_start_stops_the_others(tmp_path: Path) -> None:
