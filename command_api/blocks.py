@@ -1,7 +1,7 @@
 """Block a conversation and take the block back: per user, idempotent, told with the time it first happened.
 
-What is so already is written once more: something that undoes it may be under way, here or on another edge, and must
-come before what was answered last. Where nothing did, the record changes nothing (infra/memory.py).
+What is so already is written once more, with its first time: something that undoes it may be under way, here or on
+another edge, and must come before what was answered last.
 """
 
 from typing import NamedTuple
@@ -32,12 +32,14 @@ class Blocks:
         """Stop the conversation for both; when this user blocks it already, say since when."""
         known = await self._conversations.get(conversation_id)
         with known:
-            known.member(user_id)
+            member = known.member(user_id)
+            if member.blocks:  # or not any more, and this edge has not seen it
+                await self._conversations.reach_end(known.partition)
             event = ConversationBlocked(
                 conversation_id=conversation_id,
                 user_id=user_id,
                 other_user_id=known.conversation.other(user_id).user_id,
-                blocked_at=self._clock.now_text(),
+                blocked_at=(member.blocked_at if member.blocks else None) or self._clock.now_text(),
             )
             position = (await self._appender.append_and_observe(event)).position
             return BlockChanged(known.member(user_id).blocked_at or event.blocked_at, position)
@@ -46,12 +48,14 @@ class Blocks:
         """Take this user's own block back; when there is none in force, say since when."""
         known = await self._conversations.get(conversation_id)
         with known:
-            known.member(user_id)
+            member = known.member(user_id)
+            if member.unblocked_at is not None:
+                await self._conversations.reach_end(known.partition)
             event = ConversationUnblocked(
                 conversation_id=conversation_id,
                 user_id=user_id,
                 other_user_id=known.conversation.other(user_id).user_id,
-                unblocked_at=self._clock.now_text(),
+                unblocked_at=member.unblocked_at or self._clock.now_text(),
             )
             position = (await self._appender.append_and_observe(event)).position
             return BlockChanged(known.member(user_id).unblocked_at or event.unblocked_at, position)

@@ -79,12 +79,17 @@ async def _read(request: Request) -> bytes:
                 if len(read) > MAX_BYTES:
                     raise _too_large()
     except TimeoutError:
-        raise invalid("body", f"must come within {BODY_SECONDS:g} s") from None
+        late = f"must come within {BODY_SECONDS:g} s"
+        raise _Unread(Code.VALIDATION_ERROR, f"body: {late}", {"body": late}) from None
     return bytes(read)
 
 
 def _too_large() -> ChatError:
-    return ChatError(Code.PAYLOAD_TOO_LARGE, "the body is too large", {"body": f"must be at most {MAX_BYTES} bytes"})
+    return _Unread(Code.PAYLOAD_TOO_LARGE, "the body is too large", {"body": f"must be at most {MAX_BYTES} bytes"})
+
+
+class _Unread(ChatError):
+    """A body that was not read to its end: its connection cannot have another request."""
 
 
 def identify(request: Request, tokens: Tokens) -> Identity:
@@ -138,6 +143,8 @@ def failure(error: ChatError) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if isinstance(error, _Unread):
+        headers["Connection"] = "close"
     return answer(error.body(format_time(time.time_ns() // 1_000_000)), error.status, headers)
 
 

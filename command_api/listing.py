@@ -6,6 +6,7 @@ from command_api.kept import Known
 from infra.edge import Edge
 from infra.staleness import PATIENCE_SECONDS, stale
 from schemas.answers import ListedConversation
+from schemas.errors import Unavailable
 from schemas.events import MessageSent
 from schemas.times import write_time
 
@@ -41,11 +42,19 @@ class Listing:
         )
 
     async def found(self, known: Known, user_id: int) -> tuple[ListedConversation, dict[str, str]]:
-        """Return a conversation that was there, and the headers that say how far behind the tables are, if they are."""
+        """Return a conversation that was there, and the headers that say how far behind the tables are, if they are.
+
+        Unavailable when the tables are not behind and do not have it.
+        """
         now = {known.partition: self._tail.positions[known.partition]}
-        headers = {} if await self._tables.passed(now, PATIENCE_SECONDS) else stale(self._edge, now)
-        row = await self._tables.fetchrow(_ROW, user_id, known.conversation.id)
-        return (listed(row) if row else await self.seen(known, user_id)), headers
+        with known:
+            headers = {} if await self._tables.passed(now, PATIENCE_SECONDS) else stale(self._edge, now)
+            row = await self._tables.fetchrow(_ROW, user_id, known.conversation.id)
+            if row is not None:
+                return listed(row), headers
+            if not headers:
+                raise Unavailable("the read tables do not have the conversation")
+            return await self.seen(known, user_id), headers
 
     def _unread(self, known: Known, user_id: int) -> int:
         """Count the other's messages past the watermark, as far as they are remembered."""

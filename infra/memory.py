@@ -86,13 +86,9 @@ class Memory:
         if entry.counted and entry.event is not None:
             key = key_of(entry.event) or ""
             self._by_key[key].append(entry)
-            if (what := _set_by(entry.event)) is not None:
-                entry.repeats = _repeats(entry.event, self._standing.get(what))
-                if not entry.repeats:
-                    self._standing[what] = entry
-            if not entry.repeats:
-                for user_id in concerned(entry.event):
-                    self._by_user[user_id].append(entry)
+            self._compare(entry, entry.event)
+            for user_id in concerned(entry.event):
+                self._by_user[user_id].append(entry)
             if isinstance(entry.event, MessageSent):
                 self._messages[entry.event.message_id] = entry
                 self._room -= sys.getsizeof(entry.event.content)
@@ -135,14 +131,26 @@ class Memory:
         """Return the key of a conversation whose opening is remembered."""
         return self._opened.get(conversation_id)
 
+    def _compare(self, entry: Entry, event: Fact) -> None:
+        """Hold a read or a block against the last one that changed anything."""
+        what = _set_by(event)
+        if what is None:
+            return
+        entry.repeats = _repeats(event, self._standing.get(what))
+        if entry.repeats:
+            return
+        self._standing[what] = entry
+        if isinstance(event, ConversationUnblocked):  # reads that the block hid may be told now
+            for reader, sender in ((event.user_id, event.other_user_id), (event.other_user_id, event.user_id)):
+                self._standing.pop((event.conversation_id, reader, sender, MessageRead), None)
+
     def _forget(self, entry: Entry) -> None:
         self.begin = entry.offset + 1
         if not entry.counted or entry.event is None:
             return
         _forget_first(self._by_key, key_of(entry.event) or "")
-        if not entry.repeats:
-            for user_id in concerned(entry.event):
-                _forget_first(self._by_user, user_id)
+        for user_id in concerned(entry.event):
+            _forget_first(self._by_user, user_id)
         if isinstance(entry.event, MessageSent):
             self._messages.pop(entry.event.message_id, None)
             self._room += sys.getsizeof(entry.event.content)

@@ -148,6 +148,7 @@ class Partners:
         if (partner.conversation_id if partner else None) != conversation_id:
             entry.inapplicable = True
             log.warning("users %d and %d: an event that cannot be applied: %s", user_id, other, entry.position)
+            self._want([user_id])  # what is known of them may have come from a dead letter
 
     def _change(self, entry: Entry, event: PairEvent) -> None:
         if entry.inapplicable:

@@ -55,6 +55,8 @@ class Remembered:
                 yield number, memory
 
     def _frame(self, entry: Entry, user_id: int) -> bytes | Slot | None:
+        if entry.repeats:
+            return None
         position = str(entry.position)
         match entry.event:
             case MessageSent() as event:
@@ -82,7 +84,10 @@ class Remembered:
 
 
 def blocked_before(read: MessageRead, since: Collection[Entry], blockers: Collection[int]) -> bool:
-    """Whether one of those who block a pair now did so before a read, not in the records of it `since` then."""
+    """Whether one of those who block a pair now did so before a read, not in the records of it `since` then.
+
+    A block that was in force already is written again with its first time (command_api/blocks.py).
+    """
     blocks = (entry.event for entry in since if isinstance(entry.event, ConversationBlocked) and not entry.repeats)
     later = {block.user_id for block in blocks if block.blocked_at > read.read_at}
     return any(blocker not in later for blocker in blockers)

@@ -31,7 +31,7 @@ class Stand(NamedTuple):
 class Tables(NamedTuple):
     """One generation: its schema, the epoch of the log that it was made from, and where it stands.
 
-    `dead_letters` and `differences`: how many it has.
+    `dead_letters` and `differences`: how many it has, where it is the live one.
     """
 
     schema: str
@@ -50,7 +50,13 @@ async def built(settings: Settings) -> list[Tables]:
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             return []
         return [
-            Tables(schema, epoch, live, await _stands(connection, schema), *await _counts(connection, schema))
+            Tables(
+                schema,
+                epoch,
+                live,
+                await _stands(connection, schema),
+                *(await _counts(connection, schema) if live else (0, 0)),
+            )
             for schema, epoch, live in rows
         ]
 

@@ -29,7 +29,7 @@ HELD_BY = {
     "tests/integration/test_write_side.py": ("command_api/app.py",),
     "tests/e2e/test_bad_input.py": ("command_api/routes.py", "gateway/reads/read_routes.py"),
     "tests/e2e/test_reading.py": ("gateway/health.py",),
-    "tests/e2e/test_staleness.py": ("command_api/listing.py", "gateway/reads/waiting.py", "infra/staleness.py"),
+    "tests/e2e/test_staleness.py": ("gateway/reads/waiting.py", "infra/staleness.py"),
     "tests/e2e/test_user_flow.py": (
         *("command_api/blocks.py", "command_api/reports.py", "command_api/users.py", "gateway/sockets/live.py"),
     ),

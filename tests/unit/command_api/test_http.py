@@ -101,7 +101,9 @@ async def test_a_body_may_have_64_kib_and_not_one_byte_more(client: httpx.AsyncC
     largest = start + b"x" * (MAX_BYTES - len(start) - 2) + b'"}'
     headers = {"content-type": "application/json"}
     assert (await client.post("/send", content=largest, headers=headers)).status_code == 201
-    assert code(await client.post("/send", content=largest + b" ", headers=headers)) == (413, "PAYLOAD_TOO_LARGE")
+    refused = await client.post("/send", content=largest + b" ", headers=headers)
+    assert code(refused) == (413, "PAYLOAD_TOO_LARGE")
+    assert refused.headers["connection"] == "close"
 
 
 async def test_a_body_without_end_is_refused_as_soon_as_it_is_too_large(client: httpx.AsyncClient) -> None:
@@ -138,6 +140,7 @@ async def test_a_body_that_does_not_come_is_given_up(
         response = await client.post("/send", content=never(), headers={"content-type": "application/json"})
     assert code(response) == (400, "VALIDATION_ERROR")
     assert response.json()["details"] == {"body": "must come within 0.01 s"}
+    assert response.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize(

@@ -117,14 +117,15 @@ def unblocked(user: int) -> ConversationUnblocked:
         ([blocked(1), blocked(1), unblocked(1), unblocked(1), blocked(1)], [101, 103]),
         ([blocked(1), blocked(2), unblocked(2), blocked(1)], [103]),
         ([blocked(1), read(1), message(1), message(1)], []),
+        ([read(2), blocked(1), read(2), unblocked(1), read(2), read(2, reader=1)], [102]),
     ],
 )
-def test_a_read_or_a_block_of_what_is_so_already_concerns_nobody(events: list[Fact], repeating: list[int]) -> None:
+def test_a_read_or_a_block_repeats_what_is_so_already(events: list[Fact], repeating: list[int]) -> None:
+    """After the end of a block nothing is taken to have been told while it was in force."""
     memory = Memory(begin=100, bound=10)
     for offset, event in enumerate(events, 100):
         memory.add(entry(offset, event))
     assert [one.offset for one in memory.since(100) if one.repeats] == repeating
-    assert not {one.offset for user in (1, 2) for one in memory.of_user(user, 100)} & set(repeating)
     assert len(memory.of_key("1:2")) == len(events)
 
 
@@ -132,7 +133,7 @@ def test_a_read_repeats_only_what_is_remembered(memory: Memory) -> None:
     for offset, up_to in enumerate([5, 5, 5, 5, 5, 5], 100):
         memory.add(entry(offset, read(up_to)))
     assert [one.repeats for one in memory.since(103)] == [True, False, True]
-    assert [one.offset for one in memory.of_user(2, 100)] == [104]
+    assert [one.offset for one in memory.of_user(2, 100)] == [103, 104, 105]
 
 
 def test_both_users_find_a_message_and_a_block_is_the_blockers_own(memory: Memory) -> None:

@@ -301,3 +301,14 @@ async def test_a_second_opening_that_came_before_they_were_known_is_none(world: 
     assert world.partners.seen_by(1) == [2, 3]
     assert world.happens(message(1, 2, 6)).inapplicable
     assert not world.happens(message(1, 2)).inapplicable
+
+
+async def test_what_contradicts_the_partners_has_them_looked_up_again(world: World) -> None:
+    """What they were taken from may have been a dead letter."""
+    world.partners.watch(1)
+    await settle()
+    world.row(1, 2)
+    assert world.happens(message(2, 1)).inapplicable
+    await settle()
+    assert world.asked == [[1], [1]]
+    assert not world.happens(message(2, 1)).inapplicable
