@@ -24,8 +24,9 @@ up: $(VENV)/run.stamp
 	@exec $(BIN)/chat up $(ARGS)
 
 # Three processes, since most tests wait most of the time; tests/conftest.py says what stays together.
+# A process that a hanging test was ended with is not replaced: pytest-xdist would wait for it without end.
 test: lint browser
-	@$(BIN)/pytest -n 3 --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --max-worker-restart=0 --no-loadscope-reorder $(ARGS)
 
 # For the tests of the JavaScript client. Where there is no apt, or no right to use it, they are skipped and say so.
 browser:

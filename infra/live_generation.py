@@ -132,9 +132,9 @@ class LiveGeneration:
                     continue
                 told.clear()
         finally:
+            # Not in order: to take the listener back, Postgres would be waited for, and a cancellation could be lost.
             with suppress(asyncpg.InterfaceError):  # it was lost
-                connection.remove_termination_listener(tell)
-                await connection.remove_listener(CHANNEL, tell)
+                connection.terminate()
 
     async def _look(self, connection: Any) -> None:
         try:
