@@ -170,10 +170,10 @@ def _begin(parent: int, part: Part) -> None:
     """Run by the child before its program, and after the change of user, which would undo it."""
     die_with(parent, part.orphan_signal)
     if part.slice_ms is not None:
-        ask_for_slice(part.slice_ms)
+        _ask_for_slice(part.slice_ms)
 
 
-def ask_for_slice(milliseconds: float) -> None:
+def _ask_for_slice(milliseconds: float) -> None:
     """Say how long this process, and all that it starts, runs before others have their turn, if the system lets it."""
     if sys.platform != "linux" or SCHED_SETATTR is None:
         return

@@ -86,7 +86,6 @@ class Memory:
         if entry.counted and entry.event is not None:
             key = key_of(entry.event) or ""
             self._by_key[key].append(entry)
-            self._compare(entry, entry.event)
             for user_id in concerned(entry.event):
                 self._by_user[user_id].append(entry)
             if isinstance(entry.event, MessageSent):
@@ -94,6 +93,8 @@ class Memory:
                 self._room -= sys.getsizeof(entry.event.content)
             elif isinstance(entry.event, ConversationOpened):
                 self._opened[entry.event.conversation_id] = key
+            else:
+                self._compare(entry, entry.event)
         while len(self._entries) > (self._bound if self._room >= 0 else self._least):
             self._forget(self._entries.popleft())
 
@@ -163,8 +164,6 @@ class Memory:
 def _set_by(event: Fact) -> Standing | None:
     """Return what a read or a block sets, and the next one like it sets anew; None for any other event."""
     match event:
-        case MessageSent():
-            return None
         case MessageRead():
             return event.conversation_id, event.reader_id, event.sender_id, MessageRead
         case ConversationBlocked() | ConversationUnblocked():

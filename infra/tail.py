@@ -237,12 +237,11 @@ class Tail:
             entry = Entry(partition, offset, timestamp, ce_id, event, judgement)
             self._clock.observe(timestamp)
             kind: type = type(event)
-            counted = entry.counted
-            for follower in self._followers_of(True, kind, counted):
+            for follower in self._followers_of(True, kind, entry.counted):
                 follower(entry)
             if memory is not None:
                 memory.add(entry)
-            for follower in self._followers_of(False, kind, counted and not entry.inapplicable):
+            for follower in self._followers_of(False, kind, entry.counted):
                 follower(entry)
             entry.origin = None  # it is remembered for long, and shall not keep a socket
 
