@@ -14,7 +14,7 @@ from infra.part import StartError
 from infra.running import Process
 from tests.support.parts import shell_part
 
-SERVES = 'touch "$READY"; exec sleep 60'
+SERVES = ': > "$READY"; exec sleep 60'
 
 
 async def test_a_part_serves_until_it_is_stopped(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ async def test_a_part_that_never_serves_is_not_waited_for_without_end(tmp_path: 
 
 
 async def test_a_part_that_does_not_stop_is_killed_with_all_it_started(tmp_path: Path) -> None:
-    stubborn = shell_part(tmp_path, "trap '' TERM; sleep 60 & touch \"$READY\"; wait; wait", stop_seconds=0.2)
+    stubborn = shell_part(tmp_path, "trap '' TERM; sleep 60 & : > \"$READY\"; wait; wait", stop_seconds=0.2)
     async with serving([stubborn]) as (running,):
         (started,) = psutil.Process(running.identity.pid).children()
         grandchild = Process.of(started.pid)
@@ -68,7 +68,7 @@ def slice_of(pid: int) -> float:
 @pytest.mark.skipif(not slice_of(0), reason="this system has no slices")
 async def test_a_part_and_what_it_starts_have_the_slice_that_it_asks_for(tmp_path: Path) -> None:
     usual = slice_of(0)
-    asking = shell_part(tmp_path, 'sleep 60 & touch "$READY"; wait', slice_ms=2 * usual)
+    asking = shell_part(tmp_path, 'sleep 60 & : > "$READY"; wait', slice_ms=2 * usual)
     async with serving([asking]) as (running,):
         (started,) = psutil.Process(running.identity.pid).children()
         assert slice_of(running.identity.pid) == slice_of(started.pid) == 2 * usual
