@@ -2,10 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+"""How long what was cancelled may take to end."""
+
+
+async def cancel(tasks: Collection["asyncio.Task[None]"]) -> None:
+    """Cancel tasks and wait for their end, within bounds; one that goes on all the same is logged."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, going_on = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in going_on:
+            log.error("%s does not end", task.get_name())
 
 
 class Background:
@@ -22,11 +35,8 @@ class Background:
         return task
 
     async def stop(self) -> None:
-        """Cancel everything and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel everything and wait for its end, within bounds."""
+        await cancel(list(self._tasks))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 
 from infra import kafka, log_start, postgres
 from infra.appender import Appender
-from infra.background import Background
+from infra.background import Background, cancel
 from infra.clock import BrokerClock
 from infra.log_reader import LogReader
 from infra.memory import Entry
@@ -109,13 +109,12 @@ class Edge:
                 await self.appender.append_blindly(self._beat(leaving=True))
             except Unavailable:
                 log.warning("could not say that this edge leaves")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel(self._tasks)
         await self._writer.stop()
         await self._readers.stop()
         try:
-            await asyncio.wait_for(self._pool.close(), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
@@ -160,9 +159,9 @@ class Edge:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """A background task that ends by itself is the end of the process: its state would fall behind the log."""
-        if task.cancelled() or self.failed.done():
+        error = None if task.cancelled() else task.exception() or RuntimeError("it returned")
+        if error is None or self.failed.done():
             return
-        error = task.exception() or RuntimeError("it returned")
         while isinstance(error, BaseExceptionGroup):  # several tasks of one group: the first to fail tells why
             error = error.exceptions[0]
         log.critical("the %s failed", task.get_name(), exc_info=error)

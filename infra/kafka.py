@@ -5,6 +5,7 @@ topics is in kafka_topics.py, which is offered here too.
 """
 
 import asyncio
+import logging
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -24,8 +25,11 @@ __all__ = [
     "consumer",
     "ensure_topics",
     "producer",
+    "stop",
     "wait_for_broker",
 ]
+
+log = logging.getLogger(__name__)
 
 header_names.tolerate()
 
@@ -36,6 +40,11 @@ REQUEST_BYTES = 1_000_000
 # A broker that is stopped, and not gone, takes what is asked of it and is silent. Nobody waits for it any longer than
 # the others take to replace it (9 s): the library's 40 s would come several times, as it may be asked for metadata too.
 REQUEST_MS = 10_000
+
+STOP_SECONDS = 5.0
+"""How long a producer or a consumer may take to stop in order; then it is only disconnected."""
+
+DISCONNECT_SECONDS = 1.0
 
 
 class Patience(NamedTuple):
@@ -77,6 +86,25 @@ def consumer(settings: Settings, **options: Any) -> Any:
         request_timeout_ms=REQUEST_MS,
         **options,
     )
+
+
+async def stop(client: Any) -> None:
+    """Stop a producer or a consumer and disconnect it, within bounds; what it could not do in order is logged.
+
+    In a task of its own, since aiokafka may hand on the cancellation of one of its tasks, and leave its connections.
+    """
+    stopping = asyncio.create_task(client.stop(), name="stopping")
+    await asyncio.wait([stopping], timeout=STOP_SECONDS)
+    if stopping.done() and not stopping.cancelled():
+        error = stopping.exception()
+        if error is None:
+            return
+        log.warning("a %s did not stop in order: %r", type(client).__name__, error)
+    elif not stopping.done():
+        stopping.cancel()
+        log.warning("a %s did not stop within %s s", type(client).__name__, STOP_SECONDS)
+    connections = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
+    await asyncio.wait([asyncio.create_task(connections.close())], timeout=DISCONNECT_SECONDS)
 
 
 def be_patient(consumer: Any, patience: Patience) -> None:

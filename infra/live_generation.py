@@ -126,10 +126,9 @@ class LiveGeneration:
             while True:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._look(connection)
-                try:
-                    await asyncio.wait_for(told.wait(), LOOK_SECONDS)
-                except TimeoutError:
-                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await told.wait()
                 told.clear()
         finally:
             # Not in order: to take the listener back, Postgres would be waited for, and a cancellation could be lost.

@@ -1,6 +1,5 @@
 """Read partitions of the log by their positions, without a group: aiokafka's consumer, in this project's types."""
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,11 +23,10 @@ class LogReader:
     async def start(self) -> None:
         """Connect; KafkaError when there is no broker."""
         await self._consumer.start()
-        # A task of aiokafka's that has not begun would hand its cancellation to whoever stops the reader at once.
-        await asyncio.sleep(0)
 
     async def stop(self) -> None:
-        await self._consumer.stop()
+        """Disconnect, within bounds."""
+        await kafka.stop(self._consumer)
 
     def read_from(self, positions: Mapping[Partition, int]) -> None:
         """Read these partitions, and no others, from these offsets on."""

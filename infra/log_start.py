@@ -141,4 +141,4 @@ async def _create(settings: Settings, reader: LogReader) -> None:
         sealed = seal(event, ce_id=event.epoch, source="/chat/log", time=format_time(0))
         await producer.send_and_wait(topics.IDS, sealed.value, partition=0, headers=sealed.headers)
     finally:
-        await producer.stop()
+        await kafka.stop(producer)

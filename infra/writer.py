@@ -12,6 +12,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from infra import kafka
 from infra.background import Background
 from schemas.envelope import Sealed
 from schemas.errors import Unavailable
@@ -47,7 +48,7 @@ class Writer:
         try:
             await producer.start()
         except BaseException:
-            await _stop(producer)  # it waits for its id with connections open
+            await kafka.stop(producer)  # it waits for its id with connections open
             raise
         self._producer = producer
 
@@ -57,7 +58,7 @@ class Writer:
             await asyncio.wait(self._writing.values(), timeout=STOP_SECONDS)
         await self._background.stop()
         if self._producer is not None:
-            await _stop(self._producer)
+            await kafka.stop(self._producer)
 
     def put(self, partition: Partition, record: Sealed) -> None:
         """Put a record in line; Unavailable when the line is full. Whether it was written tells only the log."""
@@ -110,12 +111,4 @@ class Writer:
                 log.warning("no new producer could connect, the next batch tries again: %r", away)
                 await asyncio.sleep(AGAIN_SECONDS)
                 return
-        await _stop(producer)
-
-
-async def _stop(producer: Any) -> None:
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await producer.stop()
-    except (KafkaError, TimeoutError, OSError) as error:
-        log.warning("a producer did not stop in order: %r", error)
+        await kafka.stop(producer)

@@ -111,7 +111,7 @@ async def use(home: Path, bootstrap_servers: str) -> None:
             await reader.records(wait=1, most=100)
     finally:
         await reader.stop()
-        await producer.stop()
+        await kafka.stop(producer)
 
 
 def _silently(_: str) -> None:

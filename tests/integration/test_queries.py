@@ -179,11 +179,12 @@ async def test_a_postgres_that_was_away_may_have_less_than_it_had(place: Place) 
         assert not await tables.passed({partition: 7}, 0)
         tables.stored = {partition: 7}  # as it was before a restore, say
         assert await tables.passed({partition: 7}, 0)
-        while not (listening := await place.connection.fetch(LISTENING)):
-            await asyncio.sleep(0.01)
-        assert [row["ended"] for row in listening] == [True]
-        while tables.stored:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):
+            while not (listening := await place.connection.fetch(LISTENING)):
+                await asyncio.sleep(0.01)
+            assert [row["ended"] for row in listening] == [True]
+            while tables.stored:
+                await asyncio.sleep(0.01)
         assert not await tables.passed({partition: 7}, 0)
     finally:
         following.cancel()

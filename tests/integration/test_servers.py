@@ -1,5 +1,6 @@
 """infra/kafka.py and infra/postgres.py against real servers."""
 
+import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartiti
 
 from infra import kafka, postgres
 from infra.kafka_topics import Found, _create, contradictions, describe_topics, found_topics
+from infra.log_reader import LogReader
 from infra.settings import Settings
 from schemas.topics import BY_NAME, IDS, TOPICS
 
@@ -145,6 +147,31 @@ async def test_a_batch_that_is_sent_again_is_told_its_first_place(
         (b"second", written.timestamp),
     ]
     assert end == written.offset + 2, "it is in the log once"
+
+
+async def test_what_does_not_stop_is_disconnected(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await kafka.ensure_topics(settings)
+    monkeypatch.setattr(kafka, "STOP_SECONDS", 0.05)
+    producer, consumer = kafka.producer(settings), kafka.consumer(settings)
+    await producer.start()
+    await producer.send_and_wait(IDS, b"value")
+    await consumer.start()
+    await consumer.end_offsets([TopicPartition(IDS, 0)])
+    for client, connections in ((producer, producer.client._conns), (consumer, consumer._client._conns)):
+        connected = list(connections.values())
+        with monkeypatch.context() as patched:
+            patched.setattr(client, "stop", asyncio.Event().wait)
+            await kafka.stop(client)
+        assert connected
+        assert not any(connection.connected() for connection in connected)
+        await client.stop()
+
+
+async def test_a_reader_may_be_stopped_as_soon_as_it_was_started(settings: Settings) -> None:
+    """The consumer's own tasks have not begun by then, and it hands on what comes of their cancellation."""
+    reader = LogReader(settings)
+    await reader.start()
+    await reader.stop()
 
 
 async def test_each_test_has_a_database_of_its_own(settings: Settings) -> None:
