@@ -1,7 +1,7 @@
 """uvicorn's WebSocket, with what ASGI has no word for: many frames in one write, and when the peer was last heard.
 
-The only module that knows uvicorn's protocol class (and overrides it, so the pinned version matters). Start the server
-with `uvicorn_options`; what is sent and why is in connection.py.
+It overrides uvicorn's protocol class, as handshakes.py does, so the pinned version matters. Start the server with
+`uvicorn_options`; what is sent and why is in connection.py.
 """
 
 import logging
@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-from command_api.http import failure
+from gateway.sockets.handshakes import Handshakes
 from gateway.sockets.inbox import Inbox
 from infra.settings import Settings
-from schemas.errors import ChatError, Code
 from schemas.validation import MAX_BYTES
 
 KEY = "chat.wire"
@@ -53,24 +51,6 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
         "ws_ping_interval": None,
         "ws_per_message_deflate": settings.compression,
     }
-
-
-class Handshakes(HttpToolsProtocol):
-    """uvicorn's HTTP; it and its parser hold each other, and it forgets that where a socket takes over.
-
-    What it cannot read it refuses in the service's own words.
-    """
-
-    def send_400_response(self, msg: str) -> None:
-        refusal = failure(ChatError(Code.VALIDATION_ERROR, msg))
-        headers = (*self.server_state.default_headers, *refusal.raw_headers, (b"connection", b"close"))
-        lines = [STATUS_LINE[400], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]
-        self.transport.write(b"".join((*lines, refusal.body)))
-        self.transport.close()
-
-    def handle_websocket_upgrade(self) -> None:
-        super().handle_websocket_upgrade()
-        self.parser = None  # type: ignore[assignment]  # as uvicorn does when a connection ends
 
 
 class Wire(WebSocketsSansIOProtocol):

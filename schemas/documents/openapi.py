@@ -20,8 +20,9 @@ A chat for matched pairs of users. Every path under `/chat` wants `Authorization
 id as a decimal string, and a `user_id` in a query or a body must equal it. A token whose `scope` contains \
 `chat:service` is a back end, which acts for any user.
 
-JSON is UTF-8, times are RFC 3339 UTC with milliseconds and `Z`, ids are integers from 1 to 2^53-1. Bodies are at most \
-64 KiB, and come within 30 s. Sockets (`/chat/connect`) and the events on the topics are in `/asyncapi.json`.
+JSON is UTF-8, times are RFC 3339 UTC with milliseconds and `Z`, ids are integers from 1 to 2^53-1. The head of a \
+request and its body are at most 64 KiB each, and come within 30 s each. Sockets (`/chat/connect`) and the events on \
+the topics are in `/asyncapi.json`.
 
 A GET waits up to 2 s for what its user has just written or been pushed by this edge; with `Chat-After` at any edge. \
 When the read tables are further behind, it answers with what there is and the header `Chat-Stale`.

@@ -14,8 +14,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from websockets.server import ServerProtocol
 
 from gateway.sockets.connection import Connection
+from gateway.sockets.handshakes import Handshakes
 from gateway.sockets.session import Session
-from gateway.sockets.wire import Handshakes, Wire
+from gateway.sockets.wire import Wire
 from infra import log_start
 from infra.log_reader import LogReader
 from infra.settings import Settings

@@ -43,6 +43,9 @@ class Transport(asyncio.Transport):
     def abort(self) -> None:
         self.closing = self.aborted = True
 
+    def set_protocol(self, _: asyncio.BaseProtocol) -> None:
+        """Whoever takes over is told what comes by the test."""
+
     def pause_reading(self) -> None:
         self.reading = False
 

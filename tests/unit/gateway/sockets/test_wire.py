@@ -1,19 +1,16 @@
 """What a socket writes, and how it ends."""
 
 import asyncio
-import json
 import math
 from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from gateway.sockets.wire import MOST_FRAGMENTS, Handshakes, Wire
+from gateway.sockets.wire import MOST_FRAGMENTS
 from schemas.validation import MAX_BYTES
 from tests.support.live_parts import settle
-from tests.support.wires import HANDSHAKE, Transport, World, opened
+from tests.support.wires import HANDSHAKE, World, opened
 
 
 @pytest.fixture
@@ -78,31 +75,6 @@ async def test_a_handshake_that_cannot_be_read_is_answered_and_hung_up(handshake
     assert world.transport.written[9:12] == status
     assert world.transport.closing
     world.wire.connection_lost(None)
-
-
-@pytest.mark.parametrize(
-    "request_line",
-    [
-        pytest.param(b"FOO /chat HTTP/1.1", id="a method that nobody knows"),
-        pytest.param(b"GET /chat HTTP/1.1\r\nX: \x01", id="a control character in a header"),
-        pytest.param(b"GET /" + b"x" * 70_000 + b" HTTP/1.1", id="too long a path"),
-        pytest.param(b"\xff\xff", id="no HTTP"),
-    ],
-)
-async def test_a_request_that_cannot_be_read_is_refused_as_any_other(request_line: bytes) -> None:
-    config = uvicorn.Config(World().app, http=Handshakes, ws=Wire, lifespan="off", log_config=None)
-    config.load()
-    http, transport = Handshakes(config, ServerState(), {}), Transport()
-    http.connection_made(transport)
-    http.data_received(request_line + b"\r\nHost: x\r\n\r\n")
-    head, _, body = transport.written.partition(b"\r\n\r\n")
-    status, *headers = head.split(b"\r\n")
-    assert status == b"HTTP/1.1 400 Bad Request"
-    assert {b"content-type: application/json", b"content-length: %d" % len(body), b"connection: close"} <= {*headers}
-    assert json.loads(body).keys() == {"error", "code", "details", "timestamp"}
-    assert json.loads(body)["code"] == "VALIDATION_ERROR"
-    assert transport.closing
-    http.connection_lost(None)
 
 
 async def test_a_close_ends_the_application_and_nothing_is_written_after_it(world: World) -> None:
