@@ -1,7 +1,7 @@
 """What grows and should not matter: each measure again with little and with much of it.
 
-Messages in a conversation, conversations of a user, open sockets, edges and partitions. How fast read tables are made
-anew from a longer log is in projection.py.
+Messages in a conversation, conversations of a user, open sockets, messages that an edge has seen, edges and partitions.
+How fast read tables are made anew from a longer log is in projection.py.
 """
 
 import asyncio
@@ -23,9 +23,11 @@ SYSTEM = "growth"
 MESSAGES = (10, 10_000, 1_000_000)
 CONVERSATIONS = (10, 10_000)
 SOCKETS = (100, 10_000)
+SENT = (100_000, 1_000_000, 2_000_000)
 PARTITIONS = (1, 2, 4, 8)
 EDGES = (1, 2)
 SENDS = 50_000
+SENDING_SECONDS = 20
 USERS_FROM = 3_000_001
 CONNECTS_PER_SECOND = 200
 NAME = "{} = {:,}: {}"
@@ -105,6 +107,18 @@ async def open_sockets(bench: Bench) -> None:
                 await asyncio.gather(waiting, return_exceptions=True)
 
 
+async def sent(bench: Bench) -> None:
+    """A window of eight, once more and more messages were sent through the same edge to the same conversations."""
+    async with started(bench.home / "growth-sent") as stack:
+        talking = await asyncio.to_thread(Talk.seeded, stack, bench.generator, bench.plan)
+        await talking.trial("closed", measured=bench.plan.heat)
+        for number in _up_to(2 * bench.plan.deep, SENT):
+            while await stack.stored() < number:
+                await talking.trial("window", measured=SENDING_SECONDS)
+            for _ in range(bench.plan.trials):
+                bench.run.add(SYSTEM, NAME.format("sent", number, "window"), await talking.trial("window"))
+
+
 async def edges_and_partitions(bench: Bench) -> None:
     """The closed loop and 500 a second with more edges behind one address, and with more partitions of the log."""
     plan = msgspec.structs.replace(bench.plan, trials=max(1, bench.plan.trials - 1))
@@ -126,4 +140,4 @@ async def _vary(
             bench.run.add(SYSTEM, NAME.format(what, number, measure.name), trial)
 
 
-SERIES = {"lengths": lengths, "sockets": open_sockets, "edges and partitions": edges_and_partitions}
+SERIES = {"lengths": lengths, "sockets": open_sockets, "sent": sent, "edges and partitions": edges_and_partitions}

@@ -111,7 +111,7 @@ def _growth(run: Run) -> list[str]:
     grown = [one for one in run.measures if one.system == "growth"]
     if not grown:
         return []
-    columns = [*tables.TALK[:4], *tables.ASKED[:1], tables.CPU[0]]
+    columns = [*tables.TALK[:4], *tables.ASKED[:1], *tables.CPU[:2]]
     return ["## What grows", tables.of_measures(grown, columns, "measure"), "![What grows](growth.svg)"]
 
 
