@@ -15,6 +15,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from infra import header_names
 from infra.kafka_topics import TopicContradiction, ensure_topics
+from infra.producer import Producer
 from infra.settings import Settings
 
 __all__ = [
@@ -58,12 +59,12 @@ AT_ONCE = Patience(enough=1, milliseconds=500)
 """A fetch is answered as soon as there is anything."""
 
 
-def producer(settings: Settings) -> Any:
+def producer(settings: Settings) -> Producer:
     """Return a producer, not yet started: each record is once in the log and on all replicas when its send returns.
 
     A send never times out by itself; wait with a bound, on a shielded future.
     """
-    return AIOKafkaProducer(
+    return Producer(
         **settings.kafka_options(),
         client_id=f"chat-{settings.edge_name}",
         enable_idempotence=True,

@@ -1,7 +1,8 @@
-"""Write to the log: one idempotent producer, and of each partition one batch on its way.
+"""Write to the log: one idempotent producer, and one batch on its way to each broker, or one of each of its partitions.
 
 What is to be written meanwhile waits in line and goes with the next batch, so that batches grow with the load and
-nothing waits for company. Who waits for a record to be observed is in appender.py.
+nothing waits for company. A broker takes one request at a time from each connection, so a batch is made up only when
+its turn has come. Who waits for a record to be observed is in appender.py.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from infra import kafka
 from infra.background import Background
+from infra.turns import Turns
 from schemas.envelope import Sealed
 from schemas.errors import Unavailable
 from schemas.ids import Partition
@@ -38,6 +40,7 @@ class Writer:
         self._told = told
         self._producer: Any = None
         self._replacing = asyncio.Lock()
+        self._turns: defaultdict[int | None, Turns] = defaultdict(Turns)
         self._lines: defaultdict[Partition, deque[Sealed]] = defaultdict(deque)
         self._writing: dict[Partition, asyncio.Task[None]] = {}
         self._background = Background()
@@ -80,19 +83,14 @@ class Writer:
     async def _write(self, partition: Partition, line: deque[Sealed]) -> None:
         try:
             while line:
-                producer = self._producer
-                batch, records = producer.create_batch(), []
-                while line:
-                    key, value, headers, _, _ = line[0]
-                    if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
-                        break
-                    records.append(line.popleft())
-                batch.close()
-                try:
-                    written = await (await producer.send_batch(batch, partition.topic, partition=partition.partition))
-                except (KafkaError, AssertionError) as error:
-                    await self._replace(producer, error)
-                    continue
+                async with self._turns[self._producer.leader(partition)]:
+                    producer = self._producer
+                    batch, records = _filled(producer.create_batch(), line)
+                    try:
+                        written = await producer.write(batch, partition)
+                    except (KafkaError, AssertionError) as error:
+                        await self._replace(producer, error)
+                        continue
                 # A batch that had to be sent again is answered with its first place, for as long as Kafka knows that.
                 if written.offset >= 0:
                     self._told(partition, written.offset, written.timestamp, records)
@@ -112,3 +110,15 @@ class Writer:
                 await asyncio.sleep(AGAIN_SECONDS)
                 return
         await kafka.stop(producer)
+
+
+def _filled(batch: Any, line: deque[Sealed]) -> tuple[Any, list[Sealed]]:
+    """Take from the line what goes into a batch, and close it."""
+    records = []
+    while line:
+        key, value, headers, _, _ = line[0]
+        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            break
+        records.append(line.popleft())
+    batch.close()
+    return batch, records

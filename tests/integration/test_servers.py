@@ -112,43 +112,6 @@ async def test_a_record_comes_back_as_it_was_written(settings: Settings) -> None
     assert (record.value, record.headers) == (b"value", (("ce_id", b"1"),))
 
 
-async def test_a_batch_that_is_sent_again_is_told_its_first_place(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when an answer was lost. An edge takes its records at the place that it is told (infra/ahead.py)."""
-    await kafka.ensure_topics(settings)
-    producer, consumer = kafka.producer(settings), kafka.consumer(settings)
-    await producer.start()
-    await producer.send_and_wait(IDS, b"before")
-    send, sent = producer.client.send, []
-
-    async def send_twice(node: int, request: Any, **options: Any) -> Any:
-        sent.append([await send(node, request, **options) for _ in range(2)])
-        return sent[-1][1]
-
-    batch = producer.create_batch()
-    for value in (b"first", b"second"):
-        batch.append(timestamp=None, key=None, value=value)
-    with monkeypatch.context() as patched:
-        patched.setattr(producer.client, "send", send_twice)
-        written = await (await producer.send_batch(batch, IDS, partition=0))
-    await producer.stop()
-    assert len(sent) == 1
-
-    await consumer.start()
-    partition = TopicPartition(IDS, 0)
-    consumer.assign([partition])
-    consumer.seek(partition, written.offset)
-    records = [await consumer.getone() for _ in range(2)]
-    (end,) = (await consumer.end_offsets([partition])).values()
-    await consumer.stop()
-    assert [(record.value, record.timestamp) for record in records] == [
-        (b"first", written.timestamp),
-        (b"second", written.timestamp),
-    ]
-    assert end == written.offset + 2, "it is in the log once"
-
-
 async def test_what_does_not_stop_is_disconnected(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     await kafka.ensure_topics(settings)
     monkeypatch.setattr(kafka, "STOP_SECONDS", 0.05)

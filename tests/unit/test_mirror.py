@@ -22,6 +22,7 @@ HELD_BY = {
     "tests/integration/test_edge_process.py": ("gateway/cli.py", "gateway/service.py"),
     "tests/integration/test_embedded.py": ("infra/embedded/postgres.py",),
     "tests/integration/test_missed.py": ("gateway/resuming/missed.py", "gateway/resuming/told_rows.py"),
+    "tests/integration/test_producer.py": ("infra/producer.py",),
     "tests/integration/test_projections_commands.py": ("infra/commands/agreement.py",),
     "tests/integration/test_queries.py": ("gateway/reads/queries.py",),
     "tests/integration/test_servers.py": ("infra/kafka_topics.py",),

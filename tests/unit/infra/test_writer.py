@@ -1,4 +1,4 @@
-"""infra/writer.py: one batch of a partition on its way, and what becomes of those that fail."""
+"""infra/writer.py: when a batch leaves, what is in it, and what becomes of those that fail."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from schemas.events import IdsLeased
 from schemas.ids import Partition
 from tests.support.live_parts import settle
 
-ONE, OTHER = Partition("chat.conversations", 0), Partition("chat.conversations", 1)
+ONE, OTHER, ELSEWHERE = (Partition("chat.conversations", number) for number in range(3))
 ROOM = 3
 
 
@@ -63,11 +63,14 @@ class Producer:
     def create_batch(self) -> Batch:
         return Batch()
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Place]":  # noqa: ARG002
+    def leader(self, partition: Partition) -> int:
+        return 2 if partition == ELSEWHERE else 1
+
+    async def write(self, batch: Batch, partition: Partition) -> Place:
         assert batch.closed
         written: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self.sent.append((partition, batch, written))
-        return written
+        self.sent.append((partition.partition, batch, written))
+        return await written
 
     def values(self, partition: Partition) -> list[list[bytes]]:
         return [batch.values for number, batch, _ in self.sent if number == partition.partition]
@@ -129,12 +132,32 @@ async def test_what_comes_while_a_batch_is_on_its_way_shares_the_next(given: Fix
     given.put(ONE, 1)
     await settle()
     given.put(ONE, 2, 3)
-    given.put(OTHER, 9)
     await settle()
     assert given.producers[0].values(ONE) == [[b"1"]]
-    assert given.producers[0].values(OTHER) == [[b"9"]]
     await given.end(0)
     assert given.producers[0].values(ONE) == [[b"1"], [b"2", b"3"]]
+
+
+async def test_the_partitions_of_a_broker_take_turns_and_no_batch_is_closed_before_its_own(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(OTHER, 8)
+    given.put(ONE, 2)
+    await settle()
+    given.put(OTHER, 9)
+    assert given.producers[0].values(OTHER) == []
+    await given.end(0)
+    assert given.producers[0].values(OTHER) == [[b"8", b"9"]]
+    assert given.producers[0].values(ONE) == [[b"1"]]
+    await given.end(1)
+    assert given.producers[0].values(ONE) == [[b"1"], [b"2"]]
+
+
+async def test_another_brokers_partitions_wait_for_nobody(given: Fixture) -> None:
+    given.put(ONE, 1)
+    given.put(ELSEWHERE, 2)
+    await settle()
+    assert given.producers[0].values(ELSEWHERE) == [[b"2"]]
 
 
 async def test_what_does_not_fit_goes_with_the_batch_after(given: Fixture) -> None:
@@ -176,7 +199,7 @@ async def test_after_a_refused_batch_another_producer_goes_on(given: Fixture) ->
 
 async def test_two_batches_that_fail_together_cost_one_producer(given: Fixture) -> None:
     given.put(ONE, 1)
-    given.put(OTHER, 2)
+    given.put(ELSEWHERE, 2)
     await settle()
     for *_, written in given.producers[0].sent:
         written.set_exception(KafkaError("out of sequence"))
