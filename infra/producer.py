@@ -5,6 +5,7 @@ the next is sent, and in each of them a busy edge does everything else that is d
 himself, with aiokafka's own request; what has to be tried again, or has no leader, is left to its sender.
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -22,14 +23,16 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
         node = self.client.cluster.leader_for_partition(TopicPartition(*partition))
         return None if node == -1 else node
 
-    async def write(self, builder: Any, partition: Partition) -> Any:
-        """Write a closed batch and return its `RecordMetadata`; KafkaError when it cannot be written.
+    async def send_now(self, builder: Any, partition: Partition) -> "asyncio.Future[Any]":
+        """Send a closed batch, wait for the answer, and return the future of its `RecordMetadata`.
 
-        The offset is -1 if the broker knows only that it was written before.
+        It is not done if the batch has to be tried again, and raises KafkaError when it cannot be written. The offset
+        is -1 if the broker knows only that it was written before.
         """
         leader = self.leader(partition)
         if leader is None or self._sender.sender_task.done():
-            return await (await self.send_batch(builder, partition.topic, partition=partition.partition))
+            later: asyncio.Future[Any] = await self.send_batch(builder, partition.topic, partition=partition.partition)
+            return later
         accumulator, key = self._message_accumulator, TopicPartition(*partition)
         batch = MessageBatch(key, builder, ttl=self._request_timeout_ms / 1_000, linger_time=0)
         accumulator._batches[key].appendleft(batch)  # noqa: SLF001
@@ -37,4 +40,5 @@ class Producer(AIOKafkaProducer):  # type: ignore[misc]
         await SendProduceReqHandler(self._sender, {key: batch}).do(leader)
         if not batch.future.done():  # it is in line again
             accumulator._wakeup(accumulator.waiter())  # noqa: SLF001
-        return await batch.future
+        written: asyncio.Future[Any] = batch.future
+        return written

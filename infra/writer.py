@@ -83,14 +83,16 @@ class Writer:
     async def _write(self, partition: Partition, line: deque[Sealed]) -> None:
         try:
             while line:
-                async with self._turns[self._producer.leader(partition)]:
-                    producer = self._producer
-                    batch, records = _filled(producer.create_batch(), line)
-                    try:
-                        written = await producer.write(batch, partition)
-                    except (KafkaError, AssertionError) as error:
-                        await self._replace(producer, error)
-                        continue
+                producer = self._producer
+                try:
+                    async with self._turns[producer.leader(partition)]:  # not while it is tried again
+                        producer = self._producer
+                        batch, records = _filled(producer.create_batch(), line)
+                        answered = await producer.send_now(batch, partition)
+                    written = await answered
+                except (KafkaError, AssertionError) as error:
+                    await self._replace(producer, error)
+                    continue
                 # A batch that had to be sent again is answered with its first place, for as long as Kafka knows that.
                 if written.offset >= 0:
                     self._told(partition, written.offset, written.timestamp, records)

@@ -51,6 +51,10 @@ def batch(producer: Producer, *values: bytes) -> Any:
     return builder
 
 
+async def write(producer: Producer, builder: Any, partition: Partition) -> Any:
+    return await (await producer.send_now(builder, partition))
+
+
 def no_sender(*_: object, **__: object) -> None:
     raise AssertionError("the sender was asked")
 
@@ -59,8 +63,8 @@ async def test_batches_are_written_one_behind_the_other_and_without_the_sender(
     producer: Producer, values: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(producer, "send_batch", no_sender)
-    first = await producer.write(batch(producer, b"a", b"b"), PLACE)
-    second = await producer.write(batch(producer, b"c"), PLACE)
+    first = await write(producer, batch(producer, b"a", b"b"), PLACE)
+    second = await write(producer, batch(producer, b"c"), PLACE)
     assert (first.offset, second.offset) == (0, 2)
     assert await values() == [(0, first.timestamp, b"a"), (1, first.timestamp, b"b"), (2, second.timestamp, b"c")]
 
@@ -75,8 +79,8 @@ async def test_where_no_leader_is_known_the_sender_looks_for_it(
 
     with monkeypatch.context() as patched:
         patched.setattr(producer.client.cluster, "leader_for_partition", leader)
-        await producer.write(batch(producer, b"a"), PLACE)
-    await producer.write(batch(producer, b"b"), PLACE)
+        await write(producer, batch(producer, b"a"), PLACE)
+    await write(producer, batch(producer, b"b"), PLACE)
     assert [value for *_, value in await values()] == [b"a", b"b"]
 
 
@@ -92,11 +96,11 @@ async def test_a_batch_whose_answer_was_lost_is_written_once_and_told_its_first_
             raise RequestTimedOutError
         return sent[-1]
 
-    await producer.write(batch(producer, b"before"), PLACE)
+    await write(producer, batch(producer, b"before"), PLACE)
     with monkeypatch.context() as patched:
         patched.setattr(producer.client, "send", lose)
-        written = await producer.write(batch(producer, b"a", b"b"), PLACE)
-    after = await producer.write(batch(producer, b"after"), PLACE)
+        written = await write(producer, batch(producer, b"a", b"b"), PLACE)
+    after = await write(producer, batch(producer, b"after"), PLACE)
     assert len(sent) == 2
     assert (written.offset, after.offset) == (1, 3)
     assert (await values())[1:3] == [(1, written.timestamp, b"a"), (2, written.timestamp, b"b")]
@@ -108,4 +112,4 @@ async def test_a_batch_that_is_refused_for_good_raises(producer: Producer, monke
 
     monkeypatch.setattr(producer.client, "send", refuse)
     with pytest.raises(MessageSizeTooLargeError):
-        await producer.write(batch(producer, b"a"), PLACE)
+        await write(producer, batch(producer, b"a"), PLACE)

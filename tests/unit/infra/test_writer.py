@@ -50,6 +50,7 @@ class Producer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[int, Batch, asyncio.Future[Place]]] = []
+        self.answered: list[asyncio.Event] = []
         self.stopped = False
         self.refuses = False
 
@@ -66,11 +67,15 @@ class Producer:
     def leader(self, partition: Partition) -> int:
         return 2 if partition == ELSEWHERE else 1
 
-    async def write(self, batch: Batch, partition: Partition) -> Place:
+    async def send_now(self, batch: Batch, partition: Partition) -> "asyncio.Future[Place]":
         assert batch.closed
         written: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        answered = asyncio.Event()
+        written.add_done_callback(lambda _: answered.set())
+        self.answered.append(answered)
         self.sent.append((partition.partition, batch, written))
-        return await written
+        await answered.wait()
+        return written
 
     def values(self, partition: Partition) -> list[list[bytes]]:
         return [batch.values for number, batch, _ in self.sent if number == partition.partition]
@@ -151,6 +156,20 @@ async def test_the_partitions_of_a_broker_take_turns_and_no_batch_is_closed_befo
     assert given.producers[0].values(ONE) == [[b"1"]]
     await given.end(1)
     assert given.producers[0].values(ONE) == [[b"1"], [b"2"]]
+
+
+async def test_a_batch_that_is_tried_again_keeps_no_other_partition_waiting(given: Fixture) -> None:
+    given.put(ONE, 1)
+    await settle()
+    given.put(OTHER, 2)
+    given.producers[0].answered[0].set()
+    await settle()
+    assert given.producers[0].values(OTHER) == [[b"2"]]
+    given.put(ONE, 3)
+    await given.end(1)
+    assert given.producers[0].values(ONE) == [[b"1"]], "the next batch of its own partition waits"
+    await given.end(0)
+    assert given.producers[0].values(ONE) == [[b"1"], [b"3"]]
 
 
 async def test_another_brokers_partitions_wait_for_nobody(given: Fixture) -> None:
