@@ -62,11 +62,13 @@ def no_sender(*_: object, **__: object) -> None:
 async def test_batches_are_written_one_behind_the_other_and_without_the_sender(
     producer: Producer, values: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await write(producer, batch(producer, b"before"), PLACE)  # from now on the leader is known
     monkeypatch.setattr(producer, "send_batch", no_sender)
     first = await write(producer, batch(producer, b"a", b"b"), PLACE)
     second = await write(producer, batch(producer, b"c"), PLACE)
-    assert (first.offset, second.offset) == (0, 2)
-    assert await values() == [(0, first.timestamp, b"a"), (1, first.timestamp, b"b"), (2, second.timestamp, b"c")]
+    assert (first.offset, second.offset) == (1, 3)
+    written = [(1, first.timestamp, b"a"), (2, first.timestamp, b"b"), (3, second.timestamp, b"c")]
+    assert (await values())[1:] == written
 
 
 async def test_where_no_leader_is_known_the_sender_looks_for_it(
