@@ -1,6 +1,7 @@
 """Ids, the pair key, and where a record lies in the log."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
@@ -35,6 +36,7 @@ class Position(NamedTuple):
         return f"{self.partition}:{self.offset}"
 
 
+@lru_cache(maxsize=20_000)  # an event's key is asked for four times, and texts that are the same are compared faster
 def pair_key(user_id: int, other_user_id: int) -> str:
     """Return the record key of two users' conversation: `"<lower id>:<higher id>"`, whichever asks.
 

@@ -135,6 +135,8 @@ class Session:
         """Return the next frames in order, about `most` bytes of them; none while the first one is not made yet."""
         queue = self._queue
         taken: list[bytes] = []
+        if not queue:
+            return taken
         size = 0
         for item in queue:
             frame = item.frame if isinstance(item, Slot) else item
