@@ -1,13 +1,14 @@
 """Edges on a real log: what one decides, all others and an independent reader decide too."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import asyncpg
 import pytest
 
+from command_api.blocks import BlockChanged
 from command_api.claims import Sent
 from command_api.deliver import outcome
 from command_api.service import WriteSide
@@ -120,28 +121,39 @@ async def test_a_block_against_a_send_in_the_same_instant_is_answered_as_the_log
     assert of_the_sender == answered
 
 
-async def test_what_is_answered_last_holds_whatever_was_under_way(sides: tuple[WriteSide, WriteSide]) -> None:
-    """A block that is in force already stands behind the end of it that is in line, and the other way round.
+async def both_in_line(
+    side: WriteSide, conversation: int, first: Awaitable[BlockChanged], second: Awaitable[BlockChanged]
+) -> list[BlockChanged]:
+    """Run two commands, the second before anything of the first is in the log."""
+    writer, partition = side.edge._writer, (await side.conversations.get(conversation)).partition
+    async with asyncio.timeout(10):
+        async with writer._turns[writer._producer.leader(partition)]:
+            under_way = []
+            for number, command in enumerate((first, second), 1):
+                under_way.append(asyncio.ensure_future(command))
+                while len(writer._lines[partition]) < number:
+                    await asyncio.sleep(0)
+        return await asyncio.gather(*under_way)
 
-    It is dated anew if that end was in the log by the time that this edge had asked for its position.
-    """
+
+async def test_what_is_answered_last_holds_whatever_was_under_way(sides: tuple[WriteSide, WriteSide]) -> None:
+    """A block that is in force already stands behind the end of it that is in line, and the other way round."""
     blocks = sides[0].blocks
     conversation = await open_conversation(sides[0], 15, 16)
     first = await blocks.block(15, conversation)
-    unblocking = asyncio.ensure_future(blocks.unblock(15, conversation))
-    await asyncio.sleep(0)
-    again = await blocks.block(15, conversation)
-    await unblocking
-    assert again.at >= first.at
+    _, again = await both_in_line(
+        sides[0], conversation, blocks.unblock(15, conversation), blocks.block(15, conversation)
+    )
+    assert again.at == first.at
     for side in sides:
         with pytest.raises(ChatError) as refused:
             await send(side, conversation, 16, "too late")
         assert refused.value.code is Code.CONVERSATION_BLOCKED
     unblocked = await blocks.unblock(15, conversation)
-    blocking = asyncio.ensure_future(blocks.block(15, conversation))
-    await asyncio.sleep(0)
-    assert (await blocks.unblock(15, conversation)).at >= unblocked.at
-    await blocking
+    _, again = await both_in_line(
+        sides[0], conversation, blocks.block(15, conversation), blocks.unblock(15, conversation)
+    )
+    assert again.at == unblocked.at
     assert (await send(sides[1], conversation, 16, "at last")).seq == 1
 
 
