@@ -1,8 +1,8 @@
-"""Write to the log: one idempotent producer, and one batch on its way to each broker, or one of each of its partitions.
+"""Write to the log: one idempotent producer, and of each partition one batch on its way.
 
 What is to be written meanwhile waits in line and goes with the next batch, so that batches grow with the load and
-nothing waits for company. A broker takes one request at a time from each connection, so a batch is made up only when
-its turn has come. Who waits for a record to be observed is in appender.py.
+nothing waits for company. A broker takes one request at a time from each connection, so its partitions take turns, and
+a batch is made up only when its turn has come. Who waits for a record to be observed is in appender.py.
 """
 
 import asyncio
@@ -86,8 +86,9 @@ class Writer:
                 producer = self._producer
                 try:
                     async with self._turns[producer.leader(partition)]:  # not while it is tried again
-                        producer = self._producer
-                        batch, records = _filled(producer.create_batch(), line)
+                        producer = self._producer  # which may have been replaced meanwhile
+                        batch = producer.create_batch()
+                        records = _fill(batch, line)
                         answered = await producer.send_now(batch, partition)
                     written = await answered
                 except (KafkaError, AssertionError) as error:
@@ -114,8 +115,8 @@ class Writer:
         await kafka.stop(producer)
 
 
-def _filled(batch: Any, line: deque[Sealed]) -> tuple[Any, list[Sealed]]:
-    """Take from the line what goes into a batch, and close it."""
+def _fill(batch: Any, line: deque[Sealed]) -> list[Sealed]:
+    """Put into a batch what it takes of the line, close it, and return what went in."""
     records = []
     while line:
         key, value, headers, _, _ = line[0]
@@ -123,4 +124,4 @@ def _filled(batch: Any, line: deque[Sealed]) -> tuple[Any, list[Sealed]]:
             break
         records.append(line.popleft())
     batch.close()
-    return batch, records
+    return records

@@ -134,9 +134,9 @@ class Session:
     def take(self, most: int) -> list[bytes]:
         """Return the next frames in order, about `most` bytes of them; none while the first one is not made yet."""
         queue = self._queue
-        taken: list[bytes] = []
         if not queue:
-            return taken
+            return []
+        taken: list[bytes] = []
         size = 0
         for item in queue:
             frame = item.frame if isinstance(item, Slot) else item

@@ -11,15 +11,20 @@ class Walk:
 
     def __init__(self, turns: Turns) -> None:
         self.inside = False
-        self.leave = asyncio.Event()
+        self._leave = asyncio.Event()
         self._turns = turns
         self.task = asyncio.create_task(self._go())
 
     async def _go(self) -> None:
         async with self._turns:
             self.inside = True
-            await self.leave.wait()
+            await self._leave.wait()
         self.inside = False
+
+    async def end(self) -> None:
+        """Leave; who is let in by that has not run yet."""
+        self._leave.set()
+        await self.task
 
 
 async def test_all_who_wait_go_together_once_all_before_them_are_back() -> None:
@@ -28,18 +33,17 @@ async def test_all_who_wait_go_together_once_all_before_them_are_back() -> None:
     await settle()
     assert first.inside
     assert not any(walk.inside for walk in waiting)
-    first.leave.set()
+    await first.end()
     await settle()
     assert all(walk.inside for walk in waiting)
     late = Walk(turns)
-    waiting[0].leave.set()
+    await waiting[0].end()
     await settle()
     assert not late.inside
-    waiting[1].leave.set()
+    await waiting[1].end()
     await settle()
     assert late.inside
-    late.leave.set()
-    await late.task
+    await late.end()
 
 
 async def test_who_was_inside_is_behind_those_who_waited() -> None:
@@ -62,23 +66,20 @@ async def test_who_gives_up_while_waiting_is_not_waited_for() -> None:
     await settle()
     gives_up.task.cancel()
     await settle()
-    first.leave.set()
+    await first.end()
     await settle()
     assert last.inside
-    last.leave.set()
-    await last.task
+    await last.end()
 
 
 async def test_who_gives_up_when_let_in_leaves_the_turn_to_the_next() -> None:
     turns = Turns()
     first, let_in = Walk(turns), Walk(turns)
     await settle()
-    first.leave.set()
-    await first.task  # the second is let in, and has not run yet
+    await first.end()
     let_in.task.cancel()
     await settle()
     last = Walk(turns)
     await settle()
     assert last.inside
-    last.leave.set()
-    await last.task
+    await last.end()
