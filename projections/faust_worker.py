@@ -25,7 +25,7 @@ from mode.threads import WorkerThread
 from infra.kafka import AT_ONCE, Patience, be_patient
 from projections import log, refusal, watchdog
 from projections.database import Away, Database, Gone
-from projections.lanes import Bounds, Lanes
+from projections.lanes import Bounds, Lanes, OnBatch
 from schemas.ids import Partition
 
 logger = logging.getLogger(__name__)
@@ -235,7 +235,8 @@ class Boot(BootStrategy):
 class App(faust.App):
     """A Faust app for one generation: its consumer group, and one agent for each projected topic.
 
-    `heartbeat`, in seconds: so late it may learn that another worker has come to share the partitions.
+    `heartbeat`, in seconds: so late it may learn that another worker has come to share the partitions. `on_batch` is
+    called with the records of each batch before they are taken.
     """
 
     BootStrategy = Boot
@@ -248,6 +249,7 @@ class App(faust.App):
         instance: str | None,
         kafka_options: dict[str, Any],
         heartbeat: float = HEARTBEAT_SECONDS,
+        on_batch: OnBatch | None = None,
     ) -> None:
         super().__init__(
             group,
@@ -265,7 +267,7 @@ class App(faust.App):
         self.kafka_options = kafka_options
         self.heartbeat = heartbeat
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.lanes = Lanes(database, on_fenced=self.look_again, on_failure=self.failed)
+        self.lanes = Lanes(database, on_fenced=self.look_again, on_failure=self.failed, on_batch=on_batch)
         self._looking: asyncio.Task[None] | None = None
         for topic in log.PROJECTED:
             channel = self.topic(topic, key_serializer="raw", value_serializer="raw", acks=False)

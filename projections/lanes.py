@@ -33,19 +33,30 @@ QUEUED_BYTES = 64 * 1024 * 1024
 FINISH_SECONDS = 1.0
 NO_SEEK = -1
 
+OnBatch = Callable[[Sequence[Raw]], None]
+
 Bounds = Mapping[Partition, tuple[int, int]]
 """The first offset that the log keeps of a partition, and the next to be written."""
 
 
 class Lanes:
-    """All lanes of a worker. `on_fenced` and `on_failure` are called once each; then nothing more is taken."""
+    """All lanes of a worker. `on_fenced` and `on_failure` are called once each; then nothing more is taken.
+
+    `on_batch` is called with the records of each batch before they are taken.
+    """
 
     def __init__(
-        self, database: Database, *, on_fenced: Callable[[], None], on_failure: Callable[[BaseException], None]
+        self,
+        database: Database,
+        *,
+        on_fenced: Callable[[], None],
+        on_failure: Callable[[BaseException], None],
+        on_batch: OnBatch | None = None,
     ) -> None:
         self._database = database
         self._on_fenced = on_fenced
         self._on_failure = on_failure
+        self._on_batch = on_batch
         self._fed: dict[Partition, _Fed] = {}
         self._room = asyncio.Event()
         self._room.set()
@@ -141,6 +152,8 @@ class Lanes:
     async def _feed(self, fed: "_Fed") -> None:
         try:
             while (batch := await fed.next()) is not None:
+                if self._on_batch is not None:
+                    self._on_batch(batch.records)
                 await fed.lane.take(batch.records)
                 fed.let_go(batch)
                 if not self._are_full():

@@ -13,6 +13,7 @@ from infra.settings import Settings
 from projections import faust_worker, generations, log, promotion
 from projections.database import Away, Database, Gone
 from projections.generations import Generation
+from projections.priority import Priority
 from projections.refusal import GaveUp, Refusal
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Feeds:
         self._instance = instance
         self._epoch = epoch
         self._control = Database(settings.database(), generations.CONTROL, size=1)
+        self._priority = Priority()
         self._running: dict[int, _Feed] = {}
         self._others: set[int] = set()
         self._seen = 0.0
@@ -92,7 +94,7 @@ class Feeds:
             await self._end(number)
         for number in fed.keys() - self._running.keys():
             generations.require_epoch(fed[number], self._epoch)
-            self._running[number] = _Feed(self._settings, self._instance, fed[number])
+            self._running[number] = _Feed(self._settings, self._instance, fed[number], self._priority)
         if not any(one.state == "live" for one in known):
             if known and not any(one.fits for one in known):
                 raise Refusal(
@@ -120,16 +122,20 @@ class Feeds:
 class _Feed:
     """One generation's Faust app in this process."""
 
-    def __init__(self, settings: Settings, instance: str | None, generation: Generation) -> None:
+    def __init__(self, settings: Settings, instance: str | None, generation: Generation, priority: Priority) -> None:
         self.number = generation.id
         self.stop = asyncio.Event()
-        self.task = asyncio.get_running_loop().create_task(self._run(settings, instance, generation))
+        self.task = asyncio.get_running_loop().create_task(self._run(settings, instance, generation, priority))
 
-    async def _run(self, settings: Settings, instance: str | None, generation: Generation) -> None:
+    async def _run(self, settings: Settings, instance: str | None, generation: Generation, priority: Priority) -> None:
         logger.info("feeding generation %d (%s)", generation.id, generation.state)
         database = Database(settings.database(), generation.schema)
         app = faust_worker.App(
-            database, group=generation.group, instance=instance, kafka_options=settings.kafka_options()
+            database,
+            group=generation.group,
+            instance=instance,
+            kafka_options=settings.kafka_options(),
+            on_batch=priority.rank,
         )
         try:
             await faust_worker.run(app, self.stop)

@@ -51,6 +51,7 @@ class Told:
     """What was taken, and what happened."""
 
     def __init__(self) -> None:
+        self.begun: list[Any] = []
         self.taken: list[Any] = []
         self.fenced = 0
         self.failures: list[BaseException] = []
@@ -77,7 +78,12 @@ async def opened(told: Told, *partitions: Partition) -> Any:
     def fenced() -> None:
         told.fenced += 1
 
-    made = Lanes(FakeDatabase(), on_fenced=fenced, on_failure=told.failures.append)  # type: ignore[arg-type]
+    made = Lanes(
+        FakeDatabase(),  # type: ignore[arg-type]
+        on_fenced=fenced,
+        on_failure=told.failures.append,
+        on_batch=told.begun.append,
+    )
     await opened_anew(made, dict.fromkeys(partitions, (0, 100)))
     return made
 
@@ -103,6 +109,21 @@ async def test_slabs_of_an_earlier_seek_are_dropped_also_before_the_next_one(tol
     await settle()
     await made.close()
     assert told.taken == [slab(b"a"), slab(b"b")]
+
+
+async def test_who_asked_is_told_of_each_batch_before_its_lane_takes_it(told: Told) -> None:
+    told.holding.clear()
+    made = await opened(told, HERE)
+    made.start(1)
+    made.deliver(HERE, 1, slab(b"a"))
+    await settle()
+    assert (told.begun, told.taken) == ([slab(b"a")], [])
+    told.holding.set()
+    await settle()
+    made.deliver(HERE, 1, slab(b"b"))
+    await settle()
+    await made.close()
+    assert told.begun == told.taken == [slab(b"a"), slab(b"b")]
 
 
 async def test_what_comes_while_a_lane_works_becomes_one_batch(told: Told) -> None:
