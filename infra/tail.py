@@ -42,7 +42,7 @@ QUESTION_SECONDS = 5.0
 REACH_SECONDS = 2.0
 """How long what was read from the tables waits for a tail that is behind them."""
 
-ALONE = Patience(enough=64 * 1024, milliseconds=500)
+ALONE = Patience(enough=256 * 1024, milliseconds=500)
 """While no other edge writes, hardly anything that the reader of conversations can bring is news."""
 
 JUDGED = frozenset({topics.CONVERSATIONS, topics.MODERATION})
