@@ -60,3 +60,10 @@ class Server:
         """Wait for the next connection."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self._links.get()
+
+
+async def until(holds: Any) -> None:
+    """Wait until `holds()` is true."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.001)

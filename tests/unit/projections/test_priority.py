@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from projections.priority import AS_OTHERS, AUTOGROUP, BEHIND_MS, KEPT_UP_SECONDS, STANDS_BACK, Priority
+from projections.priority import AUTOGROUP, BEHIND_MS, KEPT_UP_SECONDS, Priority
 
 ROOT = Path(__file__).parents[3]
 FIRST = 1_000_000
@@ -105,28 +105,26 @@ def test_a_worker_in_the_session_of_others_decides_nothing_for_them(
 
 @pytest.mark.skipif(not AUTOGROUP.exists(), reason="this system does not weigh sessions")
 def test_linux_takes_it_and_gives_it_back() -> None:
-    steps = f"""
+    steps = """
 import time
-from projections.priority import AUTOGROUP, KEPT_UP_SECONDS, Priority
+from projections.priority import AS_OTHERS, AUTOGROUP, STANDS_BACK, Priority
 from tests.unit.projections.test_priority import Timed
 
 priority = Priority()
-for _ in range(100):  # others may have changed theirs just now
-    now = time.time_ns() // 1_000_000
-    priority.rank([Timed(now), Timed(now)])
-    time.sleep(0.1)
-    if AUTOGROUP.read_text().endswith("nice {STANDS_BACK}\\n"):
-        break
-else:
-    raise SystemExit("it does not stand back")
-for _ in range(100):
-    now = time.time_ns() // 1_000_000
-    priority.rank([Timed(now - 10_000), Timed(now)])
-    time.sleep(0.1)
-    if AUTOGROUP.read_text().endswith("nice {AS_OTHERS}\\n"):
-        break
-else:
-    raise SystemExit("it does not take it back")
+
+
+def take_until(rank, age):
+    for _ in range(100):  # others may have changed theirs just now
+        now = time.time_ns() // 1_000_000
+        priority.rank([Timed(now - age), Timed(now)])
+        time.sleep(0.1)
+        if AUTOGROUP.read_text().endswith(f"nice {rank}\\n"):
+            return
+    raise SystemExit(f"it does not rank {rank}")
+
+
+take_until(STANDS_BACK, age=0)
+take_until(AS_OTHERS, age=10_000)
 """
     ran = subprocess.run(
         [sys.executable, "-c", steps], cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=False
