@@ -34,6 +34,7 @@ FINISH_SECONDS = 1.0
 NO_SEEK = -1
 
 OnBatch = Callable[[Sequence[Raw]], None]
+"""Is told the records of a batch; it must not wait."""
 
 Bounds = Mapping[Partition, tuple[int, int]]
 """The first offset that the log keeps of a partition, and the next to be written."""
