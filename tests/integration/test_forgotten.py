@@ -15,6 +15,8 @@ from command_api.service import WriteSide
 from infra import tail
 from infra.settings import Settings
 from schemas.errors import Unavailable
+from schemas.ids import Partition
+from schemas.topics import CONVERSATIONS
 from tests.support.write_sides import eventually, open_conversation, send, serving_tables, stored, worker, write_side
 
 REMEMBERED = 4
@@ -107,7 +109,8 @@ async def test_an_answer_from_the_tables_is_not_told_before_all_that_lies_before
         return brought
 
     monkeypatch.setattr(reader, "records", stuck)
-    await send(first, conversation, 1, "the last that it reads at once")
+    last = (await send(first, conversation, 1, "the last that it reads at once")).position
+    assert await second.edge.tail.passed({Partition(CONVERSATIONS, last.partition): last.offset + 1}, 10)
     sent = await send(first, conversation, 1, "hello", "the same")
     await stored(first)
     with pytest.raises(Unavailable, match="behind"):
