@@ -122,7 +122,7 @@ def load_settings(
         kafka_bootstrap_servers=given or (running.kafka_bootstrap_servers if running else None),
         kafka_security=security,
         database_url=_database_url(env) or (running.database_url if running else None),
-        partitions=env.whole("CHAT_PARTITIONS", 2, low=1, high=4096),
+        partitions=env.whole("CHAT_PARTITIONS", 1, low=1, high=4096),
         flush=env.flag("CHAT_FLUSH", default=True),
         jwt_secret=read_secret(env, algorithms) or kept_secret(home / "jwt-secret", make=make_secret),
         jwt_algorithms=algorithms,

@@ -37,7 +37,7 @@ class Round(NamedTuple):
 @pytest.fixture(scope="module")
 async def two_edges() -> AsyncIterator[System]:
     """Two edges and a worker; their log holds nothing but what happens here."""
-    async with start_system("--edges", "2", CHAT_MESSAGES_PER_MINUTE="0") as started:
+    async with start_system("--edges", "2", CHAT_PARTITIONS="2", CHAT_MESSAGES_PER_MINUTE="0") as started:
         yield started
 
 

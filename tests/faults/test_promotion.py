@@ -28,7 +28,7 @@ async def send_on(client: Client, conversation: int, sent: list[int], stop: asyn
 
 async def test_a_promotion_fails_no_read_and_takes_none_back_in_time() -> None:
     """8, through an edge that keeps no answers."""
-    async with start_system(CHAT_MESSAGES_PER_MINUTE="0", CHAT_CACHES="0") as system:
+    async with start_system(CHAT_PARTITIONS="2", CHAT_MESSAGES_PER_MINUTE="0", CHAT_CACHES="0") as system:
         ada, bob = new_user(), new_user()
         async with clients(system.settings, system.url, ada, bob) as (alice, bert, back_end):
             await back_end.until_tables()

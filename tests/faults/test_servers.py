@@ -32,7 +32,9 @@ SETTLE_SECONDS = 60
 @pytest.fixture(scope="module")
 async def cluster() -> AsyncIterator[System]:
     """Three brokers, two edges without caches, a worker."""
-    async with start_system("--brokers", "3", "--edges", "2", CHAT_MESSAGES_PER_MINUTE="0", CHAT_CACHES="0") as started:
+    async with start_system(
+        "--brokers", "3", "--edges", "2", CHAT_PARTITIONS="2", CHAT_MESSAGES_PER_MINUTE="0", CHAT_CACHES="0"
+    ) as started:
         yield started
 
 

@@ -55,7 +55,7 @@ class Talker:
 
 @pytest.fixture(scope="module")
 async def two_edges() -> AsyncIterator[System]:
-    async with start_system("--edges", "2", CHAT_MESSAGES_PER_MINUTE="0") as started:
+    async with start_system("--edges", "2", CHAT_PARTITIONS="2", CHAT_MESSAGES_PER_MINUTE="0") as started:
         yield started
 
 

@@ -64,8 +64,8 @@ class System:
 
 @pytest.fixture(scope="session")
 async def system() -> AsyncIterator[System]:
-    """One edge and one worker, shared by all tests: they take users of their own. No limit on messages."""
-    async with start_system(CHAT_MESSAGES_PER_MINUTE="0") as started:
+    """One edge, one worker, two partitions and no limit on messages. All tests share it, with users of their own."""
+    async with start_system(CHAT_PARTITIONS="2", CHAT_MESSAGES_PER_MINUTE="0") as started:
         yield started
 
 
