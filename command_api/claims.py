@@ -57,14 +57,18 @@ class Claims:
         self._loads = loads
         self._conversations = conversations
 
+    def is_new(self, known: Known, sender_id: int, client_id: str) -> bool:
+        """Tell whether it is certain without a look elsewhere that no message has this client_id."""
+        return known.complete and not known.client_ids.may_have(sender_id, client_id)
+
     async def find(self, known: Known, sender_id: int, client_id: str) -> First | None:
         """Look everywhere; what the tail brings meanwhile has to be looked for again, with `since`.
 
         Unavailable when it may be among what the tail has forgotten and the read tables do not have yet.
         """
-        may_be_used = known.client_ids.may_have(sender_id, client_id)
-        if known.complete and not may_be_used:
+        if self.is_new(known, sender_id, client_id):
             return None
+        may_be_used = known.client_ids.may_have(sender_id, client_id)
         if may_be_used and (recent := self._recent(known, sender_id, client_id)) is not None:
             return recent
         number = known.partition.partition

@@ -21,6 +21,11 @@ class Ids:
         self._spare: int | None = None
         self._leasing: asyncio.Task[None] | None = None
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether `take` has an id to give without `ready`."""
+        return self._next != self._end
+
     async def ready(self) -> None:
         """Wait until `take` has an id to give, which it keeps until the caller waits again; Unavailable otherwise."""
         while self._next == self._end:

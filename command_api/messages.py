@@ -57,6 +57,18 @@ class Messages:
         """
         return self._send(_Try(request, deliver, origin, MOST_TRIES))
 
+    def send_at_once(self, request: SendMessage, deliver: Deliver[Sent], *, origin: object | None = None) -> bool:
+        """Do the same if nothing has to be waited for, which is the rule; otherwise False, and nothing is done."""
+        known = self._conversations.kept(request.conversation_id)
+        if known is None or known.conversation.blocked or not self._ids.at_hand:
+            return False
+        known.member(request.user_id)
+        if request.client_id and not self._claims.is_new(known, request.user_id, request.client_id):
+            return False
+        trying = _Try(request, deliver, origin, MOST_TRIES)
+        self._claim(known, trying, None, self._tail.positions[known.partition])
+        return True
+
     async def _send(self, trying: _Try) -> None:
         request = trying.request
         known = self._conversations.kept(request.conversation_id) or await self._conversations.get(

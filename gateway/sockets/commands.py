@@ -7,6 +7,8 @@ appended in the order they came. Outcomes come later, in the order of the log.
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, assert_never
 
 from command_api.claims import Sent
@@ -29,6 +31,9 @@ TYPING_SECONDS = 2.0
 
 SHOW_SECONDS = 1.0
 """One `online` or `offline` of each socket in this time goes out; of several the last."""
+
+Rest = Callable[[], Awaitable[None]]
+"""What is left to be done of a frame."""
 
 _TYPES = ", ".join(FRAME_TYPES)
 
@@ -56,26 +61,28 @@ class Commands:
         self._write = write_side
         self._admission = admission
 
-    async def handle(self, client: Client, text: str) -> None:
-        """Take one frame; whatever is wrong with it is answered, and the socket stays open."""
+    def handle(self, client: Client, text: str) -> Rest | None:
+        """Take one frame; whatever is wrong with it is answered, and the socket stays open.
+
+        What cannot be done at once is returned: call and await it before the next frame.
+        """
         given: dict[str, Any] = {}
         try:
             given = decode_object(text)
-            await self._run(client, _frame(given))
-        except ChatError as error:
-            client.session.tell(error_frame(error, _text(given, "client_id"), _text(given, "ref")))
-        except Exception as error:
-            log.exception("a frame of type %s failed", given.get("type"), exc_info=error)
-            client.session.tell(error_frame(Failed(), _text(given, "client_id"), _text(given, "ref")))
+            rest = self._run(client, _frame(given))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told, and the socket goes on
+            _failed(client, given, error)
+            return None
+        return rest and partial(_finish, client, given, rest)
 
-    async def _run(self, client: Client, frame: ClientFrame) -> None:
+    def _run(self, client: Client, frame: ClientFrame) -> Rest | None:
         match frame:
             case requests.MessageFrame():
-                await self._send(client, frame)
+                return self._send(client, frame)
             case requests.ReadFrame():
-                await self._mark(client, frame)
+                return partial(self._mark, client, frame)
             case requests.TypingFrame():
-                await self._type(client, frame)
+                return partial(self._type, client, frame)
             case requests.OnlineFrame():
                 self._show(client, visible=True)
             case requests.OfflineFrame():
@@ -86,8 +93,9 @@ class Commands:
                 self._prolong(client, frame)
             case _:
                 assert_never(frame)
+        return None
 
-    async def _send(self, client: Client, frame: requests.MessageFrame) -> None:
+    def _send(self, client: Client, frame: requests.MessageFrame) -> Rest | None:
         session = client.session
 
         def deliver(outcome: Sent | ChatError) -> None:
@@ -112,7 +120,10 @@ class Commands:
             content_type=frame.content_type,
             client_id=frame.client_id,
         )
-        await self._write.messages.send(request, deliver, origin=session)
+        messages = self._write.messages
+        if messages.send_at_once(request, deliver, origin=session):
+            return None
+        return partial(messages.send, request, deliver, origin=session)
 
     async def _mark(self, client: Client, frame: requests.ReadFrame) -> None:
         """The answer is a `read` with the `ref`; without a position when the message was read before."""
@@ -182,6 +193,20 @@ class Commands:
         if identity.user_id != client.user_id:
             raise forbidden("the token is another user's")
         client.expires_at = max(client.expires_at, identity.expires_at)
+
+
+async def _finish(client: Client, given: dict[str, Any], rest: Rest) -> None:
+    try:
+        await rest()
+    except Exception as error:  # noqa: BLE001 - as above
+        _failed(client, given, error)
+
+
+def _failed(client: Client, given: dict[str, Any], error: Exception) -> None:
+    if not isinstance(error, ChatError):
+        log.error("a frame of type %s failed", given.get("type"), exc_info=error)
+        error = Failed()
+    client.session.tell(error_frame(error, _text(given, "client_id"), _text(given, "ref")))
 
 
 def error_frame(error: ChatError, client_id: str | None = None, ref: str | None = None) -> bytes:

@@ -23,6 +23,11 @@ class Inbox(Generic[T]):
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def taker_waits(self) -> bool:
+        """Whether the taker waits, and has taken all that there was."""
+        return self._taker is not None and not self._waiting
+
     def empty(self) -> bool:
         """Tell whether nothing waits."""
         return not self._waiting

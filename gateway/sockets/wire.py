@@ -56,7 +56,8 @@ def uvicorn_options(settings: Settings) -> dict[str, Any]:
 class Wire(WebSocketsSansIOProtocol):
     """One client's WebSocket. `heard` is the loop's time when its last bytes came in.
 
-    `stuck_since`: since when it has not taken what was written; infinity while it does.
+    `stuck_since`: since when it has not taken what was written; infinity while it does. `on_text` is called with a text
+    frame while the application waits for one; what it returns comes to the application, unless it is None.
 
     Nothing that is left of a socket points back at itself, so that it is freed when it ends, and not when somebody
     looks for circles: that stops all others meanwhile.
@@ -72,6 +73,8 @@ class Wire(WebSocketsSansIOProtocol):
         self.heard = self.loop.time()
         self.stuck_since = math.inf
         self.on_writable: Callable[[], None] | None = None
+        self.on_text: Callable[[str], object] | None = None
+        self._handled = 0
         self._unparsed = b""
         self._grace = MOST_AFTER_CLOSE
         self._pong = b""
@@ -203,7 +206,7 @@ class Wire(WebSocketsSansIOProtocol):
                 self.conn.fail(1007, "not UTF-8")
                 self.handle_parser_exception()
                 return
-            self.queue.put_nowait({"type": "websocket.receive", "text": text})
+            self._hand_over(text)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -227,10 +230,20 @@ class Wire(WebSocketsSansIOProtocol):
             super().shutdown()
             self._answered()
 
+    def _hand_over(self, text: str) -> None:
+        """Have a text frame handled now, if all before it are; of those that come together only so many as one turn."""
+        queue: Any = self.queue
+        if self.on_text is None or not queue.taker_waits or self._handled >= MOST_UNTAKEN:
+            queue.put_nowait({"type": "websocket.receive", "text": text})
+            return
+        self._handled += 1
+        if (rest := self.on_text(text)) is not None:
+            queue.put_nowait({"type": "websocket.receive", "rest": rest})
+
     def _parse(self) -> None:
         """Parse what was read until enough frames have come of it; when all is parsed, read on."""
         data, self._unparsed = self._unparsed, b""
-        at = frames = 0
+        at = frames = self._handled = 0
         while at < len(data) and frames < MOST_UNTAKEN:
             self.conn.receive_data(data[at : at + SLICE])
             at += SLICE

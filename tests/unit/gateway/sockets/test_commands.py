@@ -42,6 +42,7 @@ class WriteSide:
     """Answers every command at once, with `outcome` or by raising it."""
 
     def __init__(self) -> None:
+        self.at_once = True
         self.asked: list[Any] = []
         self.origins: list[object] = []
         self.refusal: Exception | None = None
@@ -51,6 +52,11 @@ class WriteSide:
         self.edge = SimpleNamespace(appender=self.log)
         self.conversation = Conversation(id=5, members=(Member(user_id=1), Member(user_id=2)), opened_at=TIME)
         self.identity = SimpleNamespace(user_id=1, expires_at=200)
+
+    def send_at_once(self, request: Any, deliver: Any, *, origin: object) -> bool:
+        if self.at_once:
+            self._take(request, deliver, origin)
+        return self.at_once
 
     async def send(self, request: Any, deliver: Any, *, origin: object) -> None:
         self._take(request, deliver, origin)
@@ -96,13 +102,17 @@ class World:
         self.commands = Commands(self.write_side, self.admission)  # type: ignore[arg-type]
 
     async def says(self, frame: Any) -> list[dict[str, Any]]:
-        await self.commands.handle(self.client, frame if isinstance(frame, str) else json.dumps(frame))
+        rest = self.commands.handle(self.client, frame if isinstance(frame, str) else json.dumps(frame))
+        if rest is not None:
+            await rest()
         return frames_of(self.client.session)
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
+@pytest.fixture(params=[True, False], ids=["at once", "later"])
+def world(request: pytest.FixtureRequest) -> World:
+    world = World()
+    world.write_side.at_once = request.param
+    return world
 
 
 MESSAGE = {"type": "message", "conversation_id": 5, "content": "hi", "client_id": "c", "ref": "r"}

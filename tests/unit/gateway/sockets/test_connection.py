@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gateway.sockets.commands import Rest
 from gateway.sockets.connection import CHUNK, TURN, Connection, Writer
 from gateway.sockets.session import MOST_WAITING
 from schemas.errors import ChatError, Code
@@ -22,6 +23,7 @@ class Wire:
         self.aborted = False
         self.transport = self
         self.on_writable: Any = None
+        self.on_text: Any = None
 
     def write(self, payloads: Sequence[bytes]) -> None:
         self.writes.append(list(payloads))
@@ -37,8 +39,17 @@ class Commands:
     def __init__(self) -> None:
         self.texts: list[str] = []
 
-    async def handle(self, _: Connection, text: str) -> None:
+    def handle(self, _: Connection, text: str) -> Rest | None:
+        """A text in capitals has to be waited for."""
+
+        async def rest() -> None:
+            await asyncio.sleep(0)
+            self.texts.append(text)
+
+        if text.isupper():
+            return rest
         self.texts.append(text)
+        return None
 
 
 @pytest.fixture
@@ -114,7 +125,21 @@ async def test_a_peer_that_is_too_slow_is_closed(wire: Wire) -> None:
 
 
 async def test_frames_are_taken_one_after_the_other(wire: Wire) -> None:
-    assert await serve(connect(wire), text("1"), text("2")) == ["1", "2"]
+    assert await serve(connect(wire), text("a"), text("B"), text("c")) == ["a", "B", "c"]
+
+
+async def test_a_frame_is_handled_where_it_is_read_and_what_is_left_of_it_when_it_is_received(wire: Wire) -> None:
+    connection, commands = connect(wire), Commands()
+
+    async def receive() -> dict[str, Any]:
+        if commands.texts:
+            return {"type": "websocket.disconnect", "code": 1000}
+        assert wire.on_text("a") is None
+        assert commands.texts == ["a"]
+        return {"type": "websocket.receive", "rest": wire.on_text("B")}
+
+    await connection.serve(receive, commands)  # type: ignore[arg-type]
+    assert commands.texts == ["a", "B"]
 
 
 async def test_others_get_a_turn_while_many_frames_wait(wire: Wire) -> None:

@@ -37,3 +37,14 @@ async def test_a_taker_that_gives_up_takes_nothing(inbox: Inbox[int]) -> None:
     inbox.put_nowait(1)
     await asyncio.wait([taking])
     assert await inbox.get() == 1
+
+
+async def test_it_tells_whether_a_taker_waits_and_nothing_has_come_for_it(inbox: Inbox[int]) -> None:
+    assert not inbox.taker_waits
+    taking = asyncio.ensure_future(inbox.get())
+    await asyncio.sleep(0)
+    assert inbox.taker_waits
+    inbox.put_nowait(1)
+    assert not inbox.taker_waits
+    await taking
+    assert not inbox.taker_waits

@@ -8,7 +8,7 @@ from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
 from gateway.sockets.connecting import accept
-from gateway.sockets.wire import MOST_AFTER_CLOSE
+from gateway.sockets.wire import MOST_AFTER_CLOSE, MOST_UNTAKEN
 from schemas.validation import MAX_BYTES
 from tests.support.live_parts import settle
 from tests.support.wires import HANDSHAKE, World, opened
@@ -33,6 +33,29 @@ async def test_a_read_is_parsed_as_its_frames_are_taken(world: World) -> None:
     await settle()
     assert world.texts() == [str(number) for number in range(10_000)]
     assert world.transport.reading
+
+
+async def test_frames_are_handled_at_once_as_many_as_one_turn_has_until_something_is_left_of_one(world: World) -> None:
+    handled: list[str] = []
+
+    def handle(text: str) -> str | None:
+        handled.append(text)
+        return f"the rest of {text}" if text == "3" else None
+
+    world.wire.on_text = handle
+    world.wire.data_received(many(100))
+    assert handled == ["0", "1", "2", "3"]
+    await settle()
+    assert [event.get("rest") or event["text"] for event in world.events] == [
+        "the rest of 3",
+        *(str(number) for number in range(4, 100)),
+    ]
+    world.events.clear()
+    world.wire.on_text = handled.append
+    world.wire.data_received(many(100))
+    await settle()
+    assert handled[4:] == [str(number) for number in range(MOST_UNTAKEN)]
+    assert world.texts() == [str(number) for number in range(MOST_UNTAKEN, 100)]
 
 
 async def test_what_is_small_only_as_long_as_it_is_compressed_is_not_inflated_before_it_is_taken() -> None:
