@@ -17,7 +17,16 @@ from infra.settings import Settings
 from schemas.errors import Unavailable
 from schemas.ids import Partition
 from schemas.topics import CONVERSATIONS
-from tests.support.write_sides import eventually, open_conversation, send, serving_tables, stored, worker, write_side
+from tests.support.write_sides import (
+    eventually,
+    open_conversation,
+    reading,
+    send,
+    serving_tables,
+    stored,
+    worker,
+    write_side,
+)
 
 REMEMBERED = 4
 
@@ -100,17 +109,10 @@ async def test_an_answer_from_the_tables_is_not_told_before_all_that_lies_before
     await stored(first)
     second.conversations._kept.drop()
     assert not (await second.conversations.get(conversation)).complete
-    reader, goes_on = second.edge._readers.conversations, asyncio.Event()
-    records = reader.records
-
-    async def stuck(**limits: Any) -> Any:
-        brought = await records(**limits)
-        await goes_on.wait()
-        return brought
-
-    monkeypatch.setattr(reader, "records", stuck)
-    last = (await send(first, conversation, 1, "the last that it reads at once")).position
+    goes_on = reading(second, monkeypatch)
+    last = (await send(first, conversation, 1, "the last that it reads")).position
     assert await second.edge.tail.passed({Partition(CONVERSATIONS, last.partition): last.offset + 1}, 10)
+    goes_on.clear()
     sent = await send(first, conversation, 1, "hello", "the same")
     await stored(first)
     with pytest.raises(Unavailable, match="behind"):

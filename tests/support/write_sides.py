@@ -6,6 +6,9 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from command_api.claims import Sent
 from command_api.deliver import Deliver, outcome
@@ -78,6 +81,21 @@ async def stored(side: WriteSide) -> None:
         return await side.edge.tables.passed(positions, 1)
 
     await eventually(there)
+
+
+def reading(side: WriteSide, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return an event, set, without which an edge reads no more conversations; it holds once another one was read."""
+    reader, goes_on = side.edge._readers.conversations, asyncio.Event()
+    goes_on.set()
+    records = reader.records
+
+    async def wait(**limits: Any) -> Any:
+        brought = await records(**limits)
+        await goes_on.wait()
+        return brought
+
+    monkeypatch.setattr(reader, "records", wait)
+    return goes_on
 
 
 async def open_conversation(side: WriteSide, user_id: int, other_user_id: int) -> int:
