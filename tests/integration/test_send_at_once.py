@@ -56,6 +56,7 @@ async def test_a_block_that_was_taken_back_at_an_edge_further_ahead_refuses_noth
         goes_on = reading(second, monkeypatch)
         blocked = await first.blocks.block(2, conversation)
         assert await second.edge.tail.passed({partition: blocked.position.offset + 1}, 10)
+        await second.ids.ready()
         goes_on.clear()
         await first.blocks.unblock(2, conversation)
         assert at_once(second, conversation) is None
