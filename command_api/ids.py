@@ -28,7 +28,7 @@ class Ids:
 
     async def ready(self) -> None:
         """Wait until `take` has an id to give, which it keeps until the caller waits again; Unavailable otherwise."""
-        while self._next == self._end:
+        while not self.at_hand:
             if self._spare is not None:
                 self._next, self._end = self._spare * BLOCK_SIZE, (self._spare + 1) * BLOCK_SIZE
                 self._spare = None
@@ -37,7 +37,7 @@ class Ids:
 
     def take(self) -> int:
         """Return an id that nobody has had; `ready` comes first."""
-        if self._next == self._end:
+        if not self.at_hand:
             raise RuntimeError("take() without ready()")
         self._next += 1
         if self._spare is None and self._end - self._next < BLOCK_SIZE // 2:
