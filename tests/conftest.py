@@ -14,6 +14,7 @@ for name in list(os.environ):
 
 from tests.support import containers  # noqa: E402
 from tests.support.dialling import dial  # noqa: E402
+from tests.support.edges import edges, pair  # noqa: E402
 from tests.support.servers import database_url, home, module_settings, servers, settings  # noqa: E402
 from tests.support.system import system  # noqa: E402
 
@@ -25,7 +26,7 @@ THIRDS = (
 )
 """Of the faults; each takes about as long as the others."""
 
-__all__ = ["database_url", "dial", "home", "module_settings", "servers", "settings", "system"]
+__all__ = ["database_url", "dial", "edges", "home", "module_settings", "pair", "servers", "settings", "system"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,15 +1,19 @@
-"""One more edge beside a running system: in this process, on a port of its own, with settings of its own."""
+"""Edges in this process, on ports of their own: one more beside a running system, or two that a module shares."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from gateway.app import create_app
 from gateway.doors import Door, bind, config
 from infra.embedded.ports import LOOPBACK, free_ports
 from infra.settings import Settings
+from tests.support.clients import Client, clients, new_user
+from tests.support.write_sides import worker
 
 START_SECONDS = 60
 
@@ -31,3 +35,27 @@ async def edge_beside(settings: Settings, **changes: Any) -> AsyncIterator[str]:
         finally:
             door.should_exit = True
             await serving
+
+
+Pair = tuple[Client, Client, int]
+
+
+@pytest.fixture(scope="module")
+async def edges(module_settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    """Two edges and a worker."""
+    unlimited = replace(module_settings, messages_per_minute=0)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(edge_beside(unlimited))
+        second = await stack.enter_async_context(edge_beside(unlimited))
+        await stack.enter_async_context(worker(module_settings))
+        async with clients(module_settings, first) as (back_end,):
+            await back_end.until_tables()
+        yield first, second
+
+
+@pytest.fixture
+async def pair(module_settings: Settings, edges: tuple[str, str]) -> AsyncIterator[Pair]:
+    """Two users in conversation."""
+    ada, bob = new_user(), new_user()
+    async with clients(module_settings, edges[0], ada, bob) as (alice, bert, back_end):
+        yield alice, bert, await back_end.open(ada, bob)
